@@ -1,0 +1,277 @@
+"""Checkpoints that survive a kill at any moment, and the metrics file that goes with them.
+
+A run folder holds::
+
+    metrics.jsonl               one JSON object a line; cut back to the checkpoint on resume
+    step-00001200/
+        checkpoint.json         for people: step, tokens, config, versions, last metrics, checksums
+        model.safetensors       the model's own weights (bf16), with config.json beside them where
+                                the model has one: the folder can be given to from_pretrained
+        optimizer.safetensors   fp32 master weights and AdamW moments, flat
+
+A checkpoint is written under a temporary name, flushed to disk and renamed, so a folder with the
+final name is complete; checksums catch what the disk did to it later. Nothing is pickled. No
+random state is stored, for there is none: every step seeds from (seed, step, rank).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codemlm.errors import CheckpointError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from codemlm.train.optim import Layout
+
+FORMAT = 1
+_SIDECAR = "checkpoint.json"
+_OPTIMIZER = "optimizer.safetensors"
+_MODEL = "model.safetensors"
+_LIBRARIES = ("torch", "transformers", "numpy", "safetensors", "tokenizers", "tree-sitter")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint on disk whose checksums were found right; tensors are read on request."""
+
+    path: Path
+    state: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        """Number of steps done."""
+        return int(self.state["step"])
+
+    def restore_buffers(self, model: nn.Module) -> None:
+        """Loads the model's stored weights and buffers into a model of the same shape.
+
+        Raises:
+            CheckpointError: a stored tensor has another shape than the model's.
+        """
+        from safetensors.torch import load_file
+
+        try:
+            model.load_state_dict(load_file(self.path / _MODEL), strict=False)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{self.path}: the checkpoint is of another model ({error}); use the model "
+                "settings that it was trained with, or a new --out folder"
+            ) from error
+
+    def optimizer(self) -> tuple[dict[str, torch.Tensor], Layout]:
+        """The optimiser's flat tensors, and the names and shapes of their parts."""
+        from safetensors import safe_open
+
+        with safe_open(self.path / _OPTIMIZER, framework="pt") as stored:  # type: ignore[no-untyped-call]
+            layout = json.loads(stored.metadata()["layout"])
+            return {name: stored.get_tensor(name) for name in stored.keys()}, layout  # noqa: SIM118
+
+
+def save(
+    run: Path,
+    model: nn.Module,
+    optimizer: dict[str, torch.Tensor],
+    layout: Layout,
+    state: dict[str, Any],
+    *,
+    keep: int = 2,
+) -> Path:
+    """Writes the checkpoint of `state["step"]` and drops all but the newest `keep`.
+
+    Args:
+        run: the run's folder.
+        model: saved with its own `save_pretrained` where it has one.
+        optimizer: the flat tensors of `MasterAdamW.tensors`.
+        layout: their layout.
+        state: what else a resumed run needs; plain JSON values, with `step`.
+        keep: number of checkpoints to leave.
+
+    Returns:
+        The folder of the new checkpoint.
+
+    Raises:
+        CheckpointError: the disk is full, or the folder cannot be written.
+    """
+    final = run / f"step-{int(state['step']):08d}"
+    temporary = run / f".tmp-{final.name}-{os.getpid()}"
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        _sweep(run)
+        temporary.mkdir()
+        _write_tensors(temporary, model, optimizer, layout)
+        files = {p.name: _fingerprint(p) for p in sorted(temporary.iterdir())}
+        sidecar = {"format": FORMAT, **state, **provenance(), "files": files}
+        (temporary / _SIDECAR).write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
+        for path in [*temporary.iterdir(), temporary]:
+            _flush(path)
+        if final.exists():  # the same step again: only where the older one was found corrupt
+            final.rename(run / f".old-{final.name}-{os.getpid()}")
+        temporary.rename(final)
+        _flush(run)
+        for old in folders(run)[keep:]:
+            old.rename(run / f".old-{old.name}-{os.getpid()}")
+        _sweep(run)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise CheckpointError(
+            f"{final}: cannot write the checkpoint ({error}); free some disk space or make the "
+            "folder writable, then run the same command again: it resumes"
+        ) from error
+    return final
+
+
+def _write_tensors(
+    folder: Path, model: nn.Module, optimizer: dict[str, torch.Tensor], layout: Layout
+) -> None:
+    """Writes the model's and the optimiser's tensors into `folder`."""
+    from safetensors.torch import save_file
+
+    if hasattr(model, "save_pretrained"):
+        # One file, for restore_buffers: without this, large models are split.
+        model.save_pretrained(folder, max_shard_size="100GB")
+    else:
+        state = model.state_dict(keep_vars=True)
+        unique = {id(tensor): (name, tensor) for name, tensor in reversed(state.items())}
+        save_file({n: t.detach().contiguous() for n, t in unique.values()}, folder / _MODEL)
+    save_file(optimizer, folder / _OPTIMIZER, metadata={"layout": json.dumps(layout)})
+
+
+def folders(run: Path) -> list[Path]:
+    """The checkpoint folders of a run, newest first (complete by name; contents not checked)."""
+    if not run.is_dir():
+        return []
+    return sorted(run.glob("step-[0-9]*"), key=lambda path: path.name, reverse=True)
+
+
+def newest(run: Path) -> Checkpoint | None:
+    """The newest intact checkpoint of a run; None if it has none at all.
+
+    A damaged one is passed over with a warning.
+
+    Raises:
+        CheckpointError: there are checkpoints, and all are damaged.
+    """
+    candidates = folders(run)
+    for path in candidates:
+        try:
+            return Checkpoint(path, _verified_state(path))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            warnings.warn(
+                f"{path} is damaged ({error}): falling back to the one before", stacklevel=2
+            )
+    if candidates:
+        raise CheckpointError(
+            f"{run}: none of its {len(candidates)} checkpoints is intact; "
+            "restore one from a copy, or move the folder away to start afresh"
+        )
+    return None
+
+
+def _verified_state(path: Path) -> dict[str, Any]:
+    """The sidecar's contents, once every file has been found as it was written."""
+    state = json.loads((path / _SIDECAR).read_text(encoding="utf-8"))
+    if state["format"] != FORMAT:
+        raise ValueError(f"format {state['format']}, this version reads {FORMAT}")
+    for name, expected in state["files"].items():
+        if _fingerprint(path / name) != expected:
+            raise ValueError(f"{name} is not as it was written")
+    return dict(state)
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    """Size and SHA-256 of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _flush(path: Path) -> None:
+    """Forces a file, or a folder's entries, onto the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows cannot open a folder
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sweep(run: Path) -> None:
+    """Deletes what killed processes left half-written or half-deleted."""
+    for pattern in (".tmp-step-*", ".old-step-*"):
+        for path in run.glob(pattern):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def provenance() -> dict[str, Any]:
+    """Commit of this source tree (None outside one), Python and library versions."""
+    versions = {}
+    for name in ("codemlm", *_LIBRARIES):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "git_commit": _commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": versions,
+    }
+
+
+def _commit() -> str | None:
+    """The source tree's commit, with "-dirty" where files differ from it; None outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+class MetricsFile:
+    """`metrics.jsonl` of a run: rows with a `step`, in order."""
+
+    def __init__(self, run: Path) -> None:
+        self.path = run / "metrics.jsonl"
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Adds one row, at once visible to readers."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows; a last line cut short by a kill is left out."""
+        if not self.path.exists():
+            return []
+        found = []
+        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return found
+
+    def cut(self, step: int) -> None:
+        """Drops the rows after `step`: the run is about to write them again."""
+        if not self.path.exists():
+            return
+        kept = [row for row in self.rows() if row["step"] <= step]
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        os.replace(temporary, self.path)
