@@ -138,6 +138,14 @@ PYTHON = LanguageSpec(
         "bitwise": ("&", "|", "^", "<<", ">>"),
         "augmented": ("+=", "-=", "*=", "/=", "//=", "|=", "&="),
     },
+    operator_neighbours={
+        "==": ("is", "in"),
+        "!=": ("is not", "not in"),
+        "is": ("==",),
+        "is not": ("!=",),
+        "in": ("==",),
+        "not in": ("!=",),
+    },
     constants=("True", "False", "None"),
     self_names=frozenset({"self", "cls"}),
     scopes={
@@ -169,6 +177,7 @@ PYTHON = LanguageSpec(
     negation="not",
     negation_parent="not_operator",
     negatable=frozenset({"identifier", "attribute", "call", "subscript", "parenthesized_expression"}),
+    unary=frozenset({"unary_operator", "not_operator"}),
     argument_list="argument_list",
     keyword_argument="keyword_argument",
     swappable=frozenset({"-", "/", "//", "%", "<", "<=", ">", ">=", "in", "not in", "<<", ">>"}),

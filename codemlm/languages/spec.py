@@ -46,6 +46,7 @@ class LanguageSpec:
         bound_outside_comprehension: places that bind in the nearest scope that is no comprehension.
         operator_parents: node types whose anonymous children are operators.
         operator_classes: interchangeable operators, by class.
+        operator_neighbours: operators of another class that are mistaken for each other.
         constants: literals that can stand for each other.
         self_names: conventional names of the receiver (``self``, ``cls``).
         scopes: node types that open scopes.
@@ -53,7 +54,8 @@ class LanguageSpec:
         conditions: places that hold a truth value; ``not`` may be added or dropped there.
         negation: the negation operator's text and node type, and what follows it.
         negatable: node types (and identifiers) that negation may be put before, unparenthesised.
-        call: node type of a call, its function field and argument list type.
+        unary: node types of unary operators, whose operators have no class.
+        argument_list: node type of a call's arguments.
         keyword_argument: node type of a keyword argument.
         swappable: binary operators with operands that differ in meaning when swapped.
         comment: start of a line comment.
@@ -79,6 +81,7 @@ class LanguageSpec:
     bound_outside_comprehension: frozenset[str]
     operator_parents: frozenset[str]
     operator_classes: Mapping[str, tuple[str, ...]]
+    operator_neighbours: Mapping[str, tuple[str, ...]]
     constants: tuple[str, ...]
     self_names: frozenset[str]
     scopes: Mapping[str, ScopeRule]
@@ -87,6 +90,7 @@ class LanguageSpec:
     negation: str
     negation_parent: str
     negatable: frozenset[str]
+    unary: frozenset[str]
     argument_list: str
     keyword_argument: str
     swappable: frozenset[str]
