@@ -1,4 +1,4 @@
-"""Input embedding, candidate composer, leaf classifier and keep gate.
+"""Input embedding, candidate composer, leaf classifier, keep gate, and fast attention.
 
 The modules here know nothing of encoder families. Shapes use the letters of the
 training batch: B windows, T subtokens, L scored leaves, K selected leaves, C local
@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers.models.modernbert.modeling_modernbert import ModernBertAttention
 
 NEGATIVE = -30000.0
 """Stands for -inf in logits: representable in bfloat16, and never makes a NaN."""
@@ -189,3 +190,118 @@ def leaf_log_likelihood(
     logp = torch.where(kept, torch.logaddexp(F.logsigmoid(keep_logits), changed), logp)
     logp = torch.where(wrong, changed, logp)
     return logp, target_logit >= logits.amax(-1).float()
+
+
+# ModernBERT's attention, for training on a CPU with bfloat16 matrix units. PyTorch's
+# fused attention is slow backwards there: at T = 256 it takes five times as long as the
+# matrix products that it consists of. Keeping the probabilities costs B * H * T * T
+# values a layer, which a CPU has.
+
+
+# Custom operators, so that torch.compile neither looks inside (it would rewrite the
+# pattern back into the fused attention) nor traces the branch on the mask's content.
+@torch.library.custom_op("codemlm::attend", mutates_args=())
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Returns (out (N, T, E), probabilities (N, T, T)); q, k, v: (N, T, E), N = B * H.
+
+    Args:
+        q: queries, already scaled.
+        k: keys.
+        v: values.
+        mask: bool (B, T), False where keys are padding.
+    """
+    scores = torch.bmm(q, k.transpose(1, 2))
+    if mask is not None and not bool(mask.all()):
+        batch, length = mask.shape
+        bias = torch.where(mask, 0.0, NEGATIVE).to(scores.dtype)
+        scores.view(batch, -1, length, length).add_(bias[:, None, None])
+    probs = torch.softmax(scores, -1)
+    return torch.bmm(probs, v), probs
+
+
+@_attend.register_fake
+def _(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(q), q.new_empty(q.shape[0], q.shape[1], k.shape[1])
+
+
+@torch.library.custom_op("codemlm::attend_backward", mutates_args=())
+def _attend_backward(
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, probs: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the gradients of q, k and v."""
+    grad_v = torch.bmm(probs.transpose(1, 2), grad)
+    grad_probs = torch.bmm(grad, v.transpose(1, 2))
+    grad_scores = torch._softmax_backward_data(grad_probs, probs, -1, probs.dtype)
+    del grad_probs
+    return torch.bmm(grad_scores, k), torch.bmm(grad_scores.transpose(1, 2), q), grad_v
+
+
+@_attend_backward.register_fake
+def _(
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, probs: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+
+
+def _keep(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
+    q, k, v, _ = inputs
+    ctx.save_for_backward(q, k, v, output[1])
+
+
+def _backward(ctx, grad, _grad_probs):  # type: ignore[no-untyped-def]
+    q, k, v, probs = ctx.saved_tensors
+    return (*_attend_backward(grad.contiguous(), q, k, v, probs), None)
+
+
+_attend.register_autograd(_backward, setup_context=_keep)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Returns x (..., E) turned by rotary angles; cos, sin: broadcastable, halves equal."""
+    half = x.shape[-1] // 2
+    first, second = x[..., :half], x[..., half:]
+    cos, sin = cos[..., :half], sin[..., :half]
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+class KeptAttention(ModernBertAttention):
+    """`ModernBertAttention` (global layers) with the same parameters and results."""
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        position_embeddings: tuple[Tensor, Tensor] | None = None,
+        attention_mask: Tensor | None = None,
+        **_: object,
+    ) -> tuple[Tensor, None]:
+        """Returns (B, T, D); attention_mask: bool (B, T), False at padding."""
+        assert position_embeddings is not None
+        batch, length, _width = hidden_states.shape
+        cos, sin = (x[:, None] for x in position_embeddings)
+        scale = self.head_dim**-0.5
+        qkv = self.Wqkv(hidden_states).view(batch, length, 3, -1, self.head_dim)
+        q, k, v = (x.transpose(1, 2) for x in qkv.unbind(2))
+        q = rotate(q, cos * scale, sin * scale)
+        k = rotate(k, cos, sin)
+        if self.training and hidden_states.device.type == "cpu":
+            flat = (x.reshape(-1, length, self.head_dim) for x in (q, k, v))
+            out = _attend(*flat, attention_mask)[0].view(q.shape)
+        else:
+            bias = None if attention_mask is None else attention_mask[:, None, None, :]
+            out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
+        return self.Wo(out.transpose(1, 2).reshape(batch, length, -1)), None
+
+
+def use_kept_attention(encoder: nn.Module) -> bool:
+    """Swaps a ModernBERT's attention for `KeptAttention`; returns whether it did.
+
+    Not where a layer is local: those keep the library's own attention.
+    """
+    if getattr(encoder.config, "model_type", "") != "modernbert":
+        return False
+    if set(encoder.config.layer_types) != {"full_attention"}:
+        return False
+    for layer in encoder.layers:
+        # Same class layout and parameters: only `forward` differs.
+        layer.attn.__class__ = KeptAttention
+    return True

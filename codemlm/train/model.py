@@ -33,6 +33,7 @@ from codemlm.train.heads import (
     LeafEmbedding,
     gather_rows,
     leaf_log_likelihood,
+    use_kept_attention,
 )
 
 ENCODERS: dict[str, tuple[type[PreTrainedConfig], type[PreTrainedModel]]] = {
@@ -181,6 +182,7 @@ class CodeMLMForLeafPrediction(PreTrainedModel):
         self.encoder = ENCODERS[config.encoder_type][1](encoder_config)
         if getattr(self.encoder, "pooler", None) is not None:
             self.encoder.pooler = None  # never read, and would be saved
+        self.keeps_attention = use_kept_attention(self.encoder)
         self.encoder.get_input_embeddings().requires_grad_(False)
         self.composer = CandidateComposer(width, config.composer_size, config.max_pieces)
         self.classifier = LeafClassifier(width, config.num_global_candidates, config.query_gain)
@@ -245,7 +247,10 @@ class CodeMLMForLeafPrediction(PreTrainedModel):
     ) -> Tensor:
         """Returns the encoder's output (B, T, D); arguments int64 (B, T), mask bool (B, T)."""
         vectors = self.embed(input_ids, role_ids, slot_ids, parent_ids, grandparent_ids)
-        encoded = self.encoder(inputs_embeds=vectors, attention_mask=attention_mask)
+        mask: Any = attention_mask
+        if self.keeps_attention:
+            mask = {"full_attention": attention_mask}
+        encoded = self.encoder(inputs_embeds=vectors, attention_mask=mask)
         hidden: Tensor = encoded.last_hidden_state
         return hidden
 
