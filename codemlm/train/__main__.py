@@ -24,20 +24,69 @@ from typing import (
 )
 
 import click
+import numpy as np
 
-from codemlm.errors import CodemlmError, UsageError
-from codemlm.train.loop import BatchSource, TrainConfig, Trainer
+from codemlm.errors import CodemlmError, CorpusError, UsageError
+from codemlm.train.loop import Batch, BatchSource, TrainConfig, Trainer
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-def open_source(config: TrainConfig) -> BatchSource:
-    """Opens the windows of the config's data folder."""
-    from codemlm.train.data import WindowSource
+class PackedData:
+    """A data folder as the loop sees it: tokenizer.json, shards in train/ and in validation/."""
 
-    source: BatchSource = WindowSource.from_train_config(config)
-    return source
+    def __init__(self, config: TrainConfig) -> None:
+        from codemlm.masking import MaskPolicy, WindowShape
+        from codemlm.tokenizer import LeafTokenizer
+        from codemlm.train.data import WindowSource
+
+        path = config.data / "tokenizer.json"
+        if not path.is_file():
+            raise CorpusError(f"{path}: not found; --data wants a folder made by packing a corpus")
+        self.tokenizer = LeafTokenizer.load(path)
+        size = config.window
+        validation = config.data / "validation"
+        self.windows = WindowSource(
+            config.data / "train",
+            validation if validation.is_dir() else None,
+            # What a window of real code holds at most, nearly always.
+            shape=WindowShape(size, size // 2, size * 3 // 16, size // 2),
+            num_global=len(self.tokenizer.frequent),
+            batch_windows=config.batch_windows,
+            policy=MaskPolicy(mask_rate=config.mask_rate, wrong_high=config.wrong_start),
+            seed=config.seed,
+            wrong_high_end=config.wrong_end,
+            anneal_steps=config.wrong_steps,
+        )
+
+    def batch_at(self, step: int, rank: int, world: int) -> Batch:
+        """The windows of a step that fall to this process."""
+        return self.windows.batch_at(step, rank, world)
+
+    def validation_batches(self) -> list[Batch]:
+        """Fixed batches of the validation split; none where there is no such split."""
+        return self.windows.validation_batches()
+
+    def model_fields(self) -> dict[str, Any]:
+        """Sizes of the model's tables."""
+        from codemlm.masking import NUM_SLOTS
+        from codemlm.syntax import MAX_NODE_TYPES
+
+        return {
+            "vocab_size": self.tokenizer.vocab_size,
+            "num_slots": NUM_SLOTS,
+            "num_node_types": MAX_NODE_TYPES,
+        }
+
+    def global_candidates(self) -> tuple[np.ndarray, None]:
+        """Pieces of the frequent leaves."""
+        return self.tokenizer.frequent_pieces(), None
+
+
+def open_source(config: TrainConfig) -> BatchSource:
+    """Opens the config's data folder; worker processes call it too."""
+    return PackedData(config)
 
 
 def model_fields(config: TrainConfig, known: dict[str, Any]) -> dict[str, Any]:

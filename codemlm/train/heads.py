@@ -256,12 +256,31 @@ def _backward(ctx, grad, _grad_probs):  # type: ignore[no-untyped-def]
 _attend.register_autograd(_backward, setup_context=_keep)
 
 
+@torch.library.custom_op("codemlm::rotary_tables", mutates_args=())
+def _rotary_tables(like: Tensor, length: int, size: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Returns (cos, sin), each (T, 2, size / 2) in `like`'s type; sin is negated in half 0.
+
+    An operator of its own, so that torch.compile does not compute a cosine an element.
+    """
+    power = torch.arange(0, size, 2, dtype=torch.float32, device=like.device) / size
+    angles = torch.arange(length, device=like.device)[:, None] / theta**power
+    cos, sin = angles.cos(), angles.sin()
+    tables = torch.stack([cos, cos], 1), torch.stack([-sin, sin], 1)
+    return tables[0].to(like.dtype), tables[1].to(like.dtype)
+
+
+@_rotary_tables.register_fake
+def _(like: Tensor, length: int, size: int, theta: float) -> tuple[Tensor, Tensor]:
+    shape = (length, 2, size // 2)
+    return like.new_empty(shape), like.new_empty(shape)
+
+
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Returns x (..., E) turned by rotary angles; cos, sin: broadcastable, halves equal."""
-    half = x.shape[-1] // 2
-    first, second = x[..., :half], x[..., half:]
-    cos, sin = cos[..., :half], sin[..., :half]
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+    """Returns x (B, T, H, E) turned by the angles of `_rotary_tables`."""
+    halves = x.unflatten(-1, (2, -1))
+    # flip, not cat: torch.compile turns it into an index, forwards and backwards.
+    turned = halves * cos[:, None] + halves.flip(-2) * sin[:, None]
+    return turned.flatten(-2)
 
 
 class KeptAttention(ModernBertAttention):
@@ -275,14 +294,15 @@ class KeptAttention(ModernBertAttention):
         **_: object,
     ) -> tuple[Tensor, None]:
         """Returns (B, T, D); attention_mask: bool (B, T), False at padding."""
-        assert position_embeddings is not None
         batch, length, _width = hidden_states.shape
-        cos, sin = (x[:, None] for x in position_embeddings)
+        theta = self.config.rope_parameters["full_attention"]["rope_theta"]
+        cos, sin = _rotary_tables(hidden_states.detach(), length, self.head_dim, theta)
         scale = self.head_dim**-0.5
         qkv = self.Wqkv(hidden_states).view(batch, length, 3, -1, self.head_dim)
-        q, k, v = (x.transpose(1, 2) for x in qkv.unbind(2))
-        q = rotate(q, cos * scale, sin * scale)
-        k = rotate(k, cos, sin)
+        q, k, v = qkv.unbind(2)
+        q = rotate(q, cos * scale, sin * scale).transpose(1, 2)
+        k = rotate(k, cos, sin).transpose(1, 2)
+        v = v.transpose(1, 2)
         if self.training and hidden_states.device.type == "cpu":
             flat = (x.reshape(-1, length, self.head_dim) for x in (q, k, v))
             out = _attend(*flat, attention_mask)[0].view(q.shape)

@@ -58,7 +58,7 @@ class TrainConfig:
     micro_batches: Annotated[
         int, "Parts into which each process cuts its windows, to save memory."
     ] = 1
-    window: Annotated[int, "Subtokens a window."] = 512
+    window: Annotated[int, "Subtokens a window."] = 256
     learning_rate: Annotated[float, "Peak learning rate."] = 1e-3
     schedule: Annotated[Literal["wsd", "cosine"], "Shape of the learning rate."] = "wsd"
     warmup_steps: Annotated[int, "Steps of linear warm-up, at most a tenth of the run."] = 300
@@ -73,11 +73,11 @@ class TrainConfig:
     beta2: Annotated[float, "AdamW's decay of the second moment."] = 0.98
     eps: Annotated[float, "AdamW's epsilon."] = 1e-6
     clip_norm: Annotated[float, "Largest gradient norm; 0 = no clipping."] = 1.0
-    mask_rate: Annotated[float, "Share of scorable leaves that are selected."] = 0.15
-    wrong_rate_start: Annotated[float, "Share of shown leaves that are wrong, at first."] = 0.03
-    wrong_rate_end: Annotated[float, "Share of shown leaves that are wrong, at last."] = 0.005
-    wrong_from: Annotated[float, "Share of the run after which the wrong-leaf rate moves."] = 0.3
-    wrong_until: Annotated[float, "Share of the run after which it has its last value."] = 0.9
+    mask_rate: Annotated[float, "Share of maskable leaves that are selected."] = 0.2
+    wrong_start: Annotated[int, "Most wrong leaves a window, at first."] = 6
+    wrong_end: Annotated[int, "Most wrong leaves a window, at last."] = 2
+    wrong_from: Annotated[float, "Share of the run after which wrong leaves grow fewer."] = 0.3
+    wrong_until: Annotated[float, "Share of the run after which wrong-end holds."] = 0.9
     log_every: Annotated[int, "Steps between metrics rows."] = 20
     eval_every: Annotated[int, "Steps between validations; 0 = none."] = 500
     checkpoint_every_minutes: Annotated[float, "Minutes between checkpoints; 0 = none."] = 10.0
@@ -131,11 +131,10 @@ class TrainConfig:
             share = min(1.0, (self.steps - step) / max(1, self.steps - self.decay_from))
         return self.learning_rate * (self.final_lr_ratio + (1 - self.final_lr_ratio) * share)
 
-    def wrong_rate_at(self, step: int) -> float:
-        """Share of shown leaves to make wrong at a step: linear between two plateaus."""
-        begin, end = self.wrong_from * self.steps, self.wrong_until * self.steps
-        share = min(1.0, max(0.0, (step - begin) / max(1.0, end - begin)))
-        return self.wrong_rate_start + (self.wrong_rate_end - self.wrong_rate_start) * share
+    @property
+    def wrong_steps(self) -> tuple[int, int]:
+        """Steps between which the number of wrong leaves moves from its first to its last value."""
+        return round(self.wrong_from * self.steps), round(self.wrong_until * self.steps)
 
     def as_json(self) -> dict[str, Any]:
         """The settings as plain JSON values."""

@@ -1,0 +1,503 @@
+"""Windows of units to model inputs: whole-leaf masking, wrong leaves, candidates.
+
+One module serves training and scanning: ``corrupt`` (training) and ``show`` (scanning) both give
+``WindowUnits``, and ``Batch.fill`` turns those into arrays the same way.
+
+Source: BERT (arXiv 1810.04805, section 3.1), 80/10/10 and loss on the selected positions alone. Differs
+in that whole leaves are selected, by role; a masked leaf is one [MASK] whatever its length; and the
+10 % replaced ones take a plausible wrong leaf from the injection sites, not a random subtoken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from codemlm.injection import KIND_WEIGHTS, Kind
+from codemlm.tokenizer import MASK, MAX_PIECES
+from codemlm.types import NAME_ROLES, Role
+from codemlm.units import EncodedFile
+
+PLAIN, MASKED, WRONG, KEPT = range(4)
+"""States of a unit: shown as it is; masked; replaced by a wrong leaf; selected, but shown as it is."""
+
+NO_TARGET, TARGET_DELETE, TARGET_NEGATE = -1, -2, -3
+"""Targets that are no text: none; "nothing should stand here"; "a negation is missing before this"."""
+
+DELETE_CANDIDATE, NEGATE_CANDIDATE = 0, 1
+"""Their indices among the global candidates."""
+
+NUM_SLOTS = 512
+
+SCORED_ROLES = frozenset(
+    {
+        Role.READ,
+        Role.UPDATE,
+        Role.ATTRIBUTE,
+        Role.ATTRIBUTE_BINDING,
+        Role.METHOD,
+        Role.CALL,
+        Role.KEYWORD_ARGUMENT,
+        Role.OPERATOR,
+        Role.NUMBER,
+        Role.CONSTANT,
+    }
+)
+"""Roles that the gate judges: leaves that could be a finding."""
+
+MASK_WEIGHTS: dict[Role, float] = {
+    Role.READ: 1.0,
+    Role.UPDATE: 1.0,
+    Role.ATTRIBUTE: 1.0,
+    Role.ATTRIBUTE_BINDING: 1.0,
+    Role.METHOD: 1.0,
+    Role.CALL: 1.0,
+    Role.KEYWORD_ARGUMENT: 1.0,
+    Role.OPERATOR: 1.5,
+    Role.CONSTANT: 1.5,
+    Role.NUMBER: 1.0,
+    Role.BINDING: 0.5,
+    Role.PARAMETER: 0.3,
+    Role.DEFINITION: 0.2,
+    Role.IMPORT: 0.2,
+    Role.TYPE: 0.5,
+    Role.STRING: 0.2,
+    Role.KEYWORD: 0.15,
+}
+"""How often a role is selected, relative to ``MaskPolicy.mask_rate``; absent roles never are."""
+
+_OPERATOR_KINDS = (
+    Kind.COMPARISON,
+    Kind.IDENTITY,
+    Kind.MEMBERSHIP,
+    Kind.BOOLEAN_OPERATOR,
+    Kind.ARITHMETIC,
+    Kind.AUGMENTED,
+)
+_WRONG_GROUPS: tuple[tuple[tuple[Role, ...], float], ...] = (
+    ((Role.READ, Role.UPDATE), KIND_WEIGHTS[Kind.VARIABLE]),
+    ((Role.ATTRIBUTE, Role.ATTRIBUTE_BINDING), KIND_WEIGHTS[Kind.ATTRIBUTE]),
+    ((Role.METHOD, Role.CALL), KIND_WEIGHTS[Kind.FUNCTION]),
+    ((Role.KEYWORD_ARGUMENT,), KIND_WEIGHTS[Kind.KEYWORD_ARGUMENT]),
+    ((Role.OPERATOR,), sum(KIND_WEIGHTS[k] for k in _OPERATOR_KINDS)),
+    ((Role.CONSTANT,), KIND_WEIGHTS[Kind.CONSTANT]),
+    ((Role.NUMBER,), KIND_WEIGHTS[Kind.NUMBER]),
+)
+_STRUCTURAL_GROUPS = (
+    ("swap", KIND_WEIGHTS[Kind.ARGUMENT_SWAP] + KIND_WEIGHTS[Kind.OPERAND_SWAP]),
+    ("negate", KIND_WEIGHTS[Kind.NEGATION_ADDED]),
+    ("negated", KIND_WEIGHTS[Kind.NEGATION_DROPPED]),
+)
+_NUM_ROLES = 32
+
+
+def _role_table(weights: Mapping[Role, float]) -> np.ndarray:
+    table = np.zeros(_NUM_ROLES)
+    for role, weight in weights.items():
+        table[role] = weight
+    return table
+
+
+_IS_SCORED = _role_table(dict.fromkeys(SCORED_ROLES, 1.0)) > 0
+_IS_CANDIDATE = _role_table(dict.fromkeys(NAME_ROLES | {Role.NUMBER, Role.STRING}, 1.0)) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class MaskPolicy:
+    """How a training window is corrupted.
+
+    Attributes:
+        mask_rate: chance that a leaf of weight 1 is selected.
+        masked, wrong: shares of the selected that are masked and replaced; the rest is kept.
+        clear_windows: share of windows without masks, as a scan sees them.
+        wrong_rate: further wrong leaves, as an expected share of the judged ones; their number is
+            uniform between none and twice that.
+        near: chance that a wrong leaf comes from its site's near choices.
+    """
+
+    mask_rate: float = 0.2
+    masked: float = 0.8
+    wrong: float = 0.1
+    clear_windows: float = 0.3
+    wrong_rate: float = 0.06
+    near: float = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class WindowShape:
+    """Sizes of a batch's arrays; what does not fit is left out of the loss, never truncated midway.
+
+    Attributes:
+        subtokens: T. leaves: L. selected: K. candidates: C. See ``Batch``.
+    """
+
+    subtokens: int = 256
+    leaves: int = 96
+    selected: int = 32
+    candidates: int = 96
+
+    @classmethod
+    def for_window(cls, subtokens: int) -> WindowShape:
+        """Room for what a window of so many subtokens holds: measured maxima on the corpus are
+        0.33 judged and 0.1 selected leaves a subtoken."""
+        return cls(subtokens, subtokens * 3 // 8, subtokens // 8, max(32, subtokens * 3 // 8))
+
+
+@dataclass(slots=True)
+class WindowUnits:
+    """The units of one window, possibly corrupted. Arrays of equal length (n,).
+
+    Attributes:
+        text, role, parent, grandparent: as shown.
+        state: PLAIN, MASKED, WRONG or KEPT.
+        target: text index that is meant where selected; NO_TARGET, TARGET_DELETE, TARGET_NEGATE.
+        leaf: leaf index in the file, -1 for runs and for leaves that corruption put in.
+    """
+
+    text: np.ndarray
+    role: np.ndarray
+    parent: np.ndarray
+    grandparent: np.ndarray
+    state: np.ndarray
+    target: np.ndarray
+    leaf: np.ndarray
+
+    def take(self, keep: np.ndarray | slice) -> WindowUnits:
+        """The units that ``keep`` selects."""
+        return WindowUnits(
+            self.text[keep],
+            self.role[keep],
+            self.parent[keep],
+            self.grandparent[keep],
+            self.state[keep],
+            self.target[keep],
+            self.leaf[keep],
+        )
+
+    def insert(
+        self, at: int, *, text: int, role: int, parent: int, grandparent: int, state: int, target: int
+    ) -> WindowUnits:
+        """The units with one more before position ``at``."""
+        return WindowUnits(
+            np.insert(self.text, at, text),
+            np.insert(self.role, at, role),
+            np.insert(self.parent, at, parent),
+            np.insert(self.grandparent, at, grandparent),
+            np.insert(self.state, at, state),
+            np.insert(self.target, at, target),
+            np.insert(self.leaf, at, -1),
+        )
+
+
+def show(file: EncodedFile, start: int, stop: int) -> WindowUnits:
+    """Units ``[start, stop)`` of a file as they are."""
+    part = slice(start, stop)
+    count = len(file.unit_text[part])
+    return WindowUnits(
+        file.unit_text[part].astype(np.int64),
+        file.unit_role[part].astype(np.int64),
+        file.unit_parent[part].astype(np.int64),
+        file.unit_grandparent[part].astype(np.int64),
+        np.zeros(count, dtype=np.int64),
+        np.full(count, NO_TARGET, dtype=np.int64),
+        file.unit_leaf[part].astype(np.int64),
+    )
+
+
+def corrupt(
+    file: EncodedFile, start: int, stop: int, policy: MaskPolicy, rng: np.random.Generator
+) -> WindowUnits:
+    """Units ``[start, stop)`` with masks and wrong leaves by ``policy``."""
+    window = show(file, start, stop)
+    corruptor = _Corruptor(file, start, stop, policy, rng, window)
+    return corruptor.run()
+
+
+@dataclass(slots=True)
+class _Corruptor:
+    file: EncodedFile
+    start: int
+    stop: int
+    policy: MaskPolicy
+    rng: np.random.Generator
+    window: WindowUnits
+    inserts: list[tuple[int, int, int]] = field(default_factory=list)
+    deletes: list[int] = field(default_factory=list)
+
+    def run(self) -> WindowUnits:
+        policy, rng, window = self.policy, self.rng, self.window
+        clear = rng.random() < policy.clear_windows
+        most = 2 * policy.wrong_rate * int(_IS_SCORED[window.role].sum())
+        for _ in range(round(rng.random() * most)):
+            self._make_wrong()
+        rate = _MASK_TABLE[window.role] * policy.mask_rate
+        selected = (rng.random(len(rate)) < rate) & (window.state == PLAIN)
+        fate = rng.random(len(rate))
+        kept = selected & (fate >= policy.masked + policy.wrong)
+        wrong = selected & (fate >= policy.masked) & ~kept
+        masked = selected & (fate < policy.masked)
+        if clear:
+            masked &= False
+        for unit in np.flatnonzero(wrong):
+            if not self._substitute(int(unit)):
+                (kept if clear else masked)[unit] = True
+        for flags, state in ((masked, MASKED), (kept, KEPT)):
+            flags &= window.state == PLAIN
+            window.state[flags] = state
+            window.target[flags] = window.text[flags]
+        return self._restructure()
+
+    def _make_wrong(self) -> None:
+        """One wrong leaf (two for a swap) of a kind drawn by weight among those possible here."""
+        options: list[tuple[str, np.ndarray]] = []
+        weights: list[float] = []
+        plain = self.window.state == PLAIN
+        sites = (self.file.near[self.start : self.stop] >= 0) | (
+            self.file.far[self.start : self.stop] >= 0
+        )
+        for roles, weight in _WRONG_GROUPS:
+            units = np.flatnonzero(sites & plain & np.isin(self.window.role, roles))
+            if len(units):
+                options.append(("leaf", units))
+                weights.append(weight)
+        for name, weight in _STRUCTURAL_GROUPS:
+            table = getattr(self.file, name + "s" if name == "swap" else name)
+            units = table if table.ndim == 1 else table[:, 0]
+            last = units if name != "swap" else table.max(axis=1, initial=-1)
+            inside = np.flatnonzero((units > self.start) & (last + 8 < self.stop))
+            if len(inside):
+                options.append((name, table[inside]))
+                weights.append(weight)
+        if not options:
+            return
+        p = np.array(weights)
+        name, units = options[int(self.rng.choice(len(options), p=p / p.sum()))]
+        pick = units[int(self.rng.integers(len(units)))]
+        if name == "leaf":
+            self._substitute(int(pick))
+        elif name == "swap":
+            self._swap(int(pick[0]) - self.start, int(pick[1]) - self.start)
+        elif name == "negate":
+            self._add_negation(pick)
+        else:
+            self._drop_negation(int(pick))
+
+    def _substitute(self, unit: int) -> bool:
+        """Replaces the leaf by a text from its site's choices; False if there is none."""
+        file, window = self.file, self.window
+        near, far = int(file.near[self.start + unit]), int(file.far[self.start + unit])
+        order = (near, far) if self.rng.random() < self.policy.near else (far, near)
+        for choice in order:
+            if choice < 0:
+                continue
+            members = file.set_members[file.set_offsets[choice] : file.set_offsets[choice + 1]]
+            members = members[members != window.text[unit]]
+            if len(members):
+                window.target[unit] = window.text[unit]
+                window.text[unit] = members[int(self.rng.integers(len(members)))]
+                window.state[unit] = WRONG
+                return True
+        return False
+
+    def _swap(self, first: int, second: int) -> None:
+        window = self.window
+        pair = [first, second]
+        if (window.state[pair] != PLAIN).any():
+            return
+        window.target[pair] = window.text[pair]
+        window.text[pair] = window.text[pair[::-1]]
+        window.role[pair] = window.role[pair[::-1]]
+        window.state[pair] = WRONG
+
+    def _patch(self, site: int) -> bool:
+        """Gives the leaves around a negation the syntax they would have; False if they are cut off."""
+        patches = self.file.patches[self.file.patches[:, 0] == site]
+        units = patches[:, 1] - self.start
+        if len(units) and (units.max() >= len(self.window.text) or units.min() < 0):
+            return False
+        self.window.parent[units] = patches[:, 2]
+        self.window.grandparent[units] = patches[:, 3]
+        return True
+
+    def _add_negation(self, site: np.ndarray) -> None:
+        unit = int(site[0]) - self.start
+        if self.window.state[unit] == PLAIN and self._patch(int(site[0])):
+            self.inserts.append((unit, int(site[1]), int(site[2])))
+            self.window.state[unit] = KEPT  # one structural mistake a place
+            self.window.target[unit] = self.window.text[unit]
+
+    def _drop_negation(self, site: int) -> None:
+        unit = site - self.start
+        if (self.window.state[[unit, unit + 1]] == PLAIN).all() and self._patch(site):
+            self.deletes.append(unit)
+            self.window.state[[unit, unit + 1]] = WRONG
+            self.window.target[unit + 1] = TARGET_NEGATE
+
+    def _restructure(self) -> WindowUnits:
+        window = self.window
+        edits = [(unit, None) for unit in self.deletes]
+        edits += [(unit, (parent, above)) for unit, parent, above in self.inserts]  # type: ignore[misc]
+        for unit, syntax in sorted(edits, key=lambda edit: -edit[0]):
+            if syntax is None:
+                window = window.take(np.delete(np.arange(len(window.text)), unit))
+            else:
+                window = window.insert(
+                    unit,
+                    text=0,
+                    role=int(Role.OPERATOR),
+                    parent=syntax[0],
+                    grandparent=syntax[1],
+                    state=WRONG,
+                    target=TARGET_DELETE,
+                )
+        return window
+
+
+_MASK_TABLE = _role_table(MASK_WEIGHTS)
+
+
+class Batch:
+    """Model inputs for B windows, as numpy arrays.
+
+    B windows, T subtokens, L judged leaves, K selected leaves, C local candidates, P pieces a
+    candidate, G global candidates. Positions are indices into a window's T subtokens; candidate
+    numbers are in [0, G) for global ones and G + c for local ones.
+
+    Attributes:
+        arrays: by name: input_ids, role_ids, slot_ids, parent_ids, grandparent_ids int64 (B, T);
+            attention_mask bool (B, T); leaf_positions int64 (B, L), -1 = pad; keep_targets float32
+            (B, L); selected_positions int64 (B, K), -1 = pad; targets int64 (B, K), -100 = pad;
+            shown int64 (B, K), -1 where masked; candidate_ids int64 (B, C, P), 0 = pad;
+            candidate_slots, candidate_global int64 (B, C).
+        leaf_index: int64 (B, L): leaf numbers behind leaf_positions, -1 = pad.
+        leaf_text: int64 (B, L): text indices behind leaf_positions.
+        candidate_text: int64 (B, C): text indices of the local candidates, -1 = pad.
+    """
+
+    def __init__(self, size: int, shape: WindowShape, num_global: int) -> None:
+        self.shape = shape
+        self.num_global = num_global
+        t, n, k, c = shape.subtokens, shape.leaves, shape.selected, shape.candidates
+
+        def zeros(*dims: int) -> np.ndarray:
+            return np.zeros((size, *dims), dtype=np.int64)
+
+        self.arrays: dict[str, np.ndarray] = {
+            "input_ids": zeros(t),
+            "role_ids": zeros(t),
+            "slot_ids": zeros(t),
+            "parent_ids": zeros(t),
+            "grandparent_ids": zeros(t),
+            "attention_mask": np.zeros((size, t), dtype=bool),
+            "leaf_positions": zeros(n) - 1,
+            "keep_targets": np.zeros((size, n), dtype=np.float32),
+            "selected_positions": zeros(k) - 1,
+            "targets": zeros(k) - 100,
+            "shown": zeros(k) - 1,
+            "candidate_ids": zeros(c, MAX_PIECES),
+            "candidate_slots": zeros(c),
+            "candidate_global": zeros(c) - 1,
+        }
+        self.leaf_index = zeros(n) - 1
+        self.leaf_text = zeros(n) - 1
+        self.candidate_text = zeros(c) - 1
+
+    def fill(self, row: int, file: EncodedFile, window: WindowUnits, rng: np.random.Generator) -> int:
+        """Writes ``window`` into ``row``; units past T subtokens are left out.
+
+        Returns:
+            How many units fitted.
+        """
+        a, size = self.arrays, self.shape.subtokens
+        widths = np.diff(file.text_offsets)[window.text].astype(np.int64)
+        widths[window.state == MASKED] = 1
+        ends = np.cumsum(widths)
+        count = int(np.searchsorted(ends, size, side="right"))
+        if count < len(ends):
+            window, widths, ends = window.take(slice(0, count)), widths[:count], ends[:count]
+        total = int(ends[-1]) if count else 0
+        positions = ends - widths
+        masked = window.state == MASKED
+        gather = np.repeat(file.text_offsets[window.text] - positions, widths) + np.arange(total)
+        a["input_ids"][row, :total] = file.text_pieces[gather]
+        a["input_ids"][row, positions[masked]] = MASK
+        a["role_ids"][row, :total] = np.repeat(window.role, widths)
+        a["parent_ids"][row, :total] = np.repeat(window.parent, widths)
+        a["grandparent_ids"][row, :total] = np.repeat(window.grandparent, widths)
+        a["attention_mask"][row, :total] = True
+        slots, local = self._candidates(row, file, window, rng)
+        a["slot_ids"][row, :total] = np.repeat(np.where(masked, 0, slots[window.text]), widths)
+        self._leaves(row, window, positions)
+        self._selected(row, file, window, positions, local, rng)
+        return count
+
+    def _candidates(
+        self, row: int, file: EncodedFile, window: WindowUnits, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Chooses local candidates and slots; returns slot and local candidate by text index."""
+        a, limit = self.arrays, self.shape.candidates
+        shown = (window.state != MASKED) & _IS_CANDIDATE[window.role]
+        visible = np.unique(window.text[shown])
+        wanted = window.target[window.target >= 0]
+        wanted = np.unique(wanted[file.text_is_name[wanted]])
+        first = np.concatenate([visible, np.setdiff1d(wanted, visible)])[:limit]
+        others = np.setdiff1d(np.flatnonzero(file.text_is_name), first)
+        others = rng.permutation(others)[: limit - len(first)]
+        texts = np.concatenate([first, others]).astype(np.int64)
+        slots = np.zeros(len(file.text_global), dtype=np.int64)
+        names = texts[file.text_is_name[texts]]
+        slots[names] = 1 + rng.permutation(NUM_SLOTS - 1)[: len(names)]
+        local = np.full(len(file.text_global), -1, dtype=np.int64)
+        local[texts] = np.arange(len(texts))
+        begin = file.text_offsets[texts]
+        length = file.text_offsets[texts + 1] - begin
+        for piece in range(MAX_PIECES):
+            inside = length > piece
+            a["candidate_ids"][row, : len(texts), piece][inside] = file.text_pieces[
+                begin[inside] + piece
+            ]
+        a["candidate_slots"][row, : len(texts)] = slots[texts]
+        a["candidate_global"][row, : len(texts)] = file.text_global[texts]
+        self.candidate_text[row, : len(texts)] = texts
+        return slots, local
+
+    def _leaves(self, row: int, window: WindowUnits, positions: np.ndarray) -> None:
+        judged = np.flatnonzero((window.state != MASKED) & _IS_SCORED[window.role])
+        judged = judged[: self.shape.leaves]
+        self.arrays["leaf_positions"][row, : len(judged)] = positions[judged]
+        self.arrays["keep_targets"][row, : len(judged)] = window.state[judged] != WRONG
+        self.leaf_index[row, : len(judged)] = window.leaf[judged]
+        self.leaf_text[row, : len(judged)] = window.text[judged]
+
+    def _selected(
+        self,
+        row: int,
+        file: EncodedFile,
+        window: WindowUnits,
+        positions: np.ndarray,
+        local: np.ndarray,
+        rng: np.random.Generator,
+    ) -> None:
+        chosen = np.flatnonzero(window.target != NO_TARGET)
+        targets = self.number(file, local, window.target[chosen])
+        chosen, targets = chosen[targets >= 0], targets[targets >= 0]
+        limit = self.shape.selected
+        if len(chosen) > limit:  # wrong leaves are few and matter most: keep them
+            order = np.argsort(rng.random(len(chosen)) - 2.0 * (window.state[chosen] == WRONG))
+            chosen, targets = chosen[order[:limit]], targets[order[:limit]]
+        shown = self.number(file, local, window.text[chosen])
+        shown[window.state[chosen] == MASKED] = -1
+        count = len(chosen)
+        self.arrays["selected_positions"][row, :count] = positions[chosen]
+        self.arrays["targets"][row, :count] = targets
+        self.arrays["shown"][row, :count] = shown
+
+    def number(self, file: EncodedFile, local: np.ndarray, texts: np.ndarray) -> np.ndarray:
+        """Candidate numbers of text indices (or special targets), -1 for what is no candidate."""
+        real = np.maximum(texts, 0)
+        numbers = np.where(local[real] >= 0, self.num_global + local[real], file.text_global[real])
+        numbers[texts == TARGET_DELETE] = DELETE_CANDIDATE
+        numbers[texts == TARGET_NEGATE] = NEGATE_CANDIDATE
+        return numbers.astype(np.int64)
