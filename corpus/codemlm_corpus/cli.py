@@ -1,0 +1,118 @@
+"""``codemlm corpus``: builds the corpus. Heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from codemlm.errors import CodemlmError
+
+_EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group(name="corpus")
+def corpus() -> None:
+    """Build training corpora from git repositories."""
+
+
+@corpus.command()
+@click.option(
+    "--repos",
+    type=_EXISTING,
+    required=True,
+    help="Table: owner/name, git directory, commit (tab-separated; further columns are ignored).",
+)
+@click.option("--out", type=_FOLDER, required=True, help="Folder for the splits and the counts.")
+@click.option("--recipe", type=_EXISTING, help="TOML file whose [build] table sets the parameters.")
+@click.option(
+    "--heldout", type=_EXISTING, required=True, help="Repositories that must not be used."
+)
+@click.option("--pin", type=_EXISTING, help="Lines 'owner/name split' that override the hash.")
+@click.option(
+    "--executor", type=click.Choice(["local", "slurm", "ray"]), default="local", show_default=True
+)
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--engine-option",
+    "engine_options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Option of datatrove's Slurm or Ray executor, such as partition=cpu.",
+)
+@click.option("--near-duplicates/--no-near-duplicates", default=None, help="Overrides the recipe.")
+@click.option("--keep-work", is_flag=True, help="Keep the intermediate files.")
+@click.option("--verbose", is_flag=True, help="Show the engine's own log.")
+def build(
+    repos: Path,
+    out: Path,
+    recipe: Path | None,
+    heldout: Path,
+    pin: Path | None,
+    executor: str,
+    workers: int,
+    engine_options: tuple[str, ...],
+    near_duplicates: bool | None,
+    keep_work: bool,
+    verbose: bool,
+) -> None:
+    """Read repositories, filter, de-duplicate, split by repository, and write JSON lines."""
+    if executor == "local" and not verbose:
+        os.environ["CODEMLM_CORPUS_QUIET"] = "1"
+    import dataclasses
+
+    from codemlm_corpus import config as configs
+    from codemlm_corpus import heldout as held
+    from codemlm_corpus import pipeline, split
+
+    chosen = configs.read_recipe(recipe) if recipe else configs.BuildConfig()
+    if near_duplicates is not None:
+        chosen = dataclasses.replace(chosen, near_duplicates=near_duplicates)
+    plan = pipeline.make_plan(
+        configs.read_repositories(repos),
+        chosen,
+        held.read_held_out(heldout),
+        split.read_pins(pin) if pin else {},
+    )
+    engine = pipeline.Engine(executor, workers, _parse_options(engine_options))
+    pipeline.build(plan, out.resolve(), engine, keep_work)
+    stats = out / "stats.json"
+    click.echo(f"{stats}" if stats.exists() else f"queued; counts will be in {stats}")
+
+
+@corpus.command()
+@click.option("--manifest", type=_EXISTING, required=True, help="Manifest of an earlier build.")
+@click.option("--into", type=_FOLDER, required=True, help="Folder for the git directories.")
+@click.option("--base-url", default="https://github.com/", show_default=True)
+def fetch(manifest: Path, into: Path, base_url: str) -> None:
+    """Fetch the commits a manifest records, and write INTO/repos.tsv for a build."""
+    from codemlm_corpus.fetch import fetch_manifest
+
+    failed = fetch_manifest(manifest, into, base_url)
+    for repository, reason in failed:
+        click.echo(f"{repository}: {reason}", err=True)
+    click.echo(f"{into / 'repos.tsv'}")
+    if failed:
+        sys.exit(2)
+
+
+def _parse_options(pairs: tuple[str, ...]) -> dict[str, int | str]:
+    options: dict[str, int | str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--engine-option")
+        options[key] = int(value) if value.isdigit() else value
+    return options
+
+
+def main() -> None:
+    """Runs the command line on its own; errors exit 2."""
+    try:
+        corpus(prog_name="codemlm_corpus")
+    except CodemlmError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
