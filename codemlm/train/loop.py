@@ -74,10 +74,10 @@ class TrainConfig:
     eps: Annotated[float, "AdamW's epsilon."] = 1e-6
     clip_norm: Annotated[float, "Largest gradient norm; 0 = no clipping."] = 1.0
     mask_rate: Annotated[float, "Share of maskable leaves that are selected."] = 0.2
-    wrong_start: Annotated[int, "Most wrong leaves a window, at first."] = 6
-    wrong_end: Annotated[int, "Most wrong leaves a window, at last."] = 2
+    wrong_rate_start: Annotated[float, "Share of judged leaves that are wrong, at first."] = 0.06
+    wrong_rate_end: Annotated[float, "Share of judged leaves that are wrong, at last."] = 0.015
     wrong_from: Annotated[float, "Share of the run after which wrong leaves grow fewer."] = 0.3
-    wrong_until: Annotated[float, "Share of the run after which wrong-end holds."] = 0.9
+    wrong_until: Annotated[float, "Share of the run after which wrong-rate-end holds."] = 0.9
     log_every: Annotated[int, "Steps between metrics rows."] = 20
     eval_every: Annotated[int, "Steps between validations; 0 = none."] = 500
     checkpoint_every_minutes: Annotated[float, "Minutes between checkpoints; 0 = none."] = 10.0
@@ -131,10 +131,11 @@ class TrainConfig:
             share = min(1.0, (self.steps - step) / max(1, self.steps - self.decay_from))
         return self.learning_rate * (self.final_lr_ratio + (1 - self.final_lr_ratio) * share)
 
-    @property
-    def wrong_steps(self) -> tuple[int, int]:
-        """Steps between which the number of wrong leaves moves from its first to its last value."""
-        return round(self.wrong_from * self.steps), round(self.wrong_until * self.steps)
+    def wrong_rate_at(self, step: int) -> float:
+        """Share of judged leaves to make wrong at a step: linear between two plateaus."""
+        begin, end = self.wrong_from * self.steps, self.wrong_until * self.steps
+        share = min(1.0, max(0.0, (step - begin) / max(1.0, end - begin)))
+        return self.wrong_rate_start + (self.wrong_rate_end - self.wrong_rate_start) * share
 
     def as_json(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
@@ -190,6 +191,13 @@ SourceFactory = Callable[[TrainConfig], BatchSource]
 ModelFactory = Callable[[TrainConfig, BatchSource], "nn.Module"]
 
 
+def open_source(config: TrainConfig) -> BatchSource:
+    """Opens the windows of the config's data folder; worker processes call it too."""
+    from codemlm.train.data import WindowSource
+
+    return WindowSource.from_train_config(config)
+
+
 class Prefetcher:
     """Batches of consecutive steps, made ahead by worker processes; order is kept.
 
@@ -228,12 +236,15 @@ class Prefetcher:
         step, self.step = self.step, self.step + 1
         if self.inline is not None:
             return self.inline.batch_at(step, self.rank, self.world)
+        number = (step - self.begin) % len(self.pipes)
         try:
-            answer = self.pipes[(step - self.begin) % len(self.pipes)].recv()
+            answer = self.pipes[number].recv()
         except (EOFError, OSError) as error:
+            self.processes[number].join(10)  # lets it print its last words
             raise CorpusError(
-                f"the process that makes batches died before step {step} (out of memory?); "
-                "run the same command again with --workers 0 to see why"
+                f"the process that makes batches died before step {step} with exit code "
+                f"{self.processes[number].exitcode} (-9: out of memory?); run the same command "
+                "again with --workers 0 to see why"
             ) from error
         if isinstance(answer, str):
             raise CorpusError(f"making the batch of step {step} failed:\n{answer}")
