@@ -7,6 +7,9 @@ candidates a window, G global candidates, P pieces a candidate, D model width.
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -43,7 +46,8 @@ class LeafEmbedding(nn.Module):
     ) -> Tensor:
         """Returns the summed vectors (B, T, D); every argument is int64 (B, T)."""
         known: Tensor = self.token(input_ids) + self.role(role_ids) + self.slot(slot_ids)
-        return known + self.parent(parent_ids) + self.grandparent(grandparent_ids)
+        known = known + self.parent(parent_ids) + self.grandparent(grandparent_ids)
+        return known
 
 
 class CandidateComposer(nn.Module):
@@ -84,7 +88,7 @@ class CandidateComposer(nn.Module):
         Normalised first: slot vectors are as small as the input embedding's other terms.
         Mapping the table and gathering the result costs S rows, not B * C.
         """
-        mapped = self.slot_map(F.layer_norm(slot_table, slot_table.shape[-1:]))
+        mapped: Tensor = self.slot_map(F.layer_norm(slot_table, slot_table.shape[-1:]))
         return F.embedding(slot_ids, mapped, padding_idx=0)
 
 
@@ -101,7 +105,7 @@ class LeafClassifier(nn.Module):
     def query(self, hidden: Tensor) -> Tensor:
         """Returns queries (..., D), already divided by sqrt(D)."""
         normed: Tensor = self.norm(F.gelu(self.dense(hidden)))
-        return normed * hidden.shape[-1] ** -0.5
+        return normed * math.sqrt(1 / hidden.shape[-1])
 
     def forward(
         self,
@@ -277,7 +281,7 @@ def _(like: Tensor, length: int, size: int, theta: float) -> tuple[Tensor, Tenso
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Returns x (B, T, H, E) turned by the angles of `_rotary_tables`."""
-    halves = x.unflatten(-1, (2, -1))
+    halves = x.view(*x.shape[:-1], 2, x.shape[-1] // 2)
     # flip, not cat: torch.compile turns it into an index, forwards and backwards.
     turned = halves * cos[:, None] + halves.flip(-2) * sin[:, None]
     return turned.flatten(-2)
@@ -295,7 +299,8 @@ class KeptAttention(ModernBertAttention):
     ) -> tuple[Tensor, None]:
         """Returns (B, T, D); attention_mask: bool (B, T), False at padding."""
         batch, length, _width = hidden_states.shape
-        theta = self.config.rope_parameters["full_attention"]["rope_theta"]
+        config: Any = self.config
+        theta = config.rope_parameters["full_attention"]["rope_theta"]
         cos, sin = _rotary_tables(hidden_states.detach(), length, self.head_dim, theta)
         scale = self.head_dim**-0.5
         qkv = self.Wqkv(hidden_states).view(batch, length, 3, -1, self.head_dim)
@@ -312,7 +317,7 @@ class KeptAttention(ModernBertAttention):
         return self.Wo(out.transpose(1, 2).reshape(batch, length, -1)), None
 
 
-def use_kept_attention(encoder: nn.Module) -> bool:
+def use_kept_attention(encoder: Any) -> bool:
     """Swaps a ModernBERT's attention for `KeptAttention`; returns whether it did.
 
     Not where a layer is local: those keep the library's own attention.
