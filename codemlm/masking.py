@@ -373,6 +373,7 @@ class Batch:
             candidate_slots, candidate_global int64 (B, C).
         leaf_index: int64 (B, L): leaf numbers behind leaf_positions, -1 = pad.
         leaf_text: int64 (B, L): text indices behind leaf_positions.
+        leaf_shown: int64 (B, L): candidate numbers of those texts, -1 where they are none.
         candidate_text: int64 (B, C): text indices of the local candidates, -1 = pad.
     """
 
@@ -402,10 +403,26 @@ class Batch:
         }
         self.leaf_index = zeros(n) - 1
         self.leaf_text = zeros(n) - 1
+        self.leaf_shown = zeros(n) - 1
         self.candidate_text = zeros(c) - 1
 
-    def fill(self, row: int, file: EncodedFile, window: WindowUnits, rng: np.random.Generator) -> int:
+    def fill(
+        self,
+        row: int,
+        file: EncodedFile,
+        window: WindowUnits,
+        rng: np.random.Generator,
+        judge: np.ndarray | None = None,
+    ) -> int:
         """Writes ``window`` into ``row``; units past T subtokens are left out.
+
+        Args:
+            row: of the batch.
+            file: whose text table the window refers to.
+            window: the units.
+            rng: for slots and for filling up the candidates.
+            judge: bool (n,), units whose positions go into ``leaf_positions``; None: those shown
+                whose role is scored.
 
         Returns:
             How many units fitted.
@@ -415,6 +432,8 @@ class Batch:
         widths[window.state == MASKED] = 1
         ends = np.cumsum(widths)
         count = int(np.searchsorted(ends, size, side="right"))
+        if judge is None:
+            judge = (window.state != MASKED) & _IS_SCORED[window.role]
         if count < len(ends):
             window, widths, ends = window.take(slice(0, count)), widths[:count], ends[:count]
         total = int(ends[-1]) if count else 0
@@ -429,7 +448,7 @@ class Batch:
         a["attention_mask"][row, :total] = True
         slots, local = self._candidates(row, file, window, rng)
         a["slot_ids"][row, :total] = np.repeat(np.where(masked, 0, slots[window.text]), widths)
-        self._leaves(row, window, positions)
+        self._leaves(row, file, window, positions, local, judge[:count])
         self._selected(row, file, window, positions, local, rng)
         return count
 
@@ -463,13 +482,22 @@ class Batch:
         self.candidate_text[row, : len(texts)] = texts
         return slots, local
 
-    def _leaves(self, row: int, window: WindowUnits, positions: np.ndarray) -> None:
-        judged = np.flatnonzero((window.state != MASKED) & _IS_SCORED[window.role])
-        judged = judged[: self.shape.leaves]
-        self.arrays["leaf_positions"][row, : len(judged)] = positions[judged]
-        self.arrays["keep_targets"][row, : len(judged)] = window.state[judged] != WRONG
-        self.leaf_index[row, : len(judged)] = window.leaf[judged]
-        self.leaf_text[row, : len(judged)] = window.text[judged]
+    def _leaves(
+        self,
+        row: int,
+        file: EncodedFile,
+        window: WindowUnits,
+        positions: np.ndarray,
+        local: np.ndarray,
+        judge: np.ndarray,
+    ) -> None:
+        judged = np.flatnonzero(judge)[: self.shape.leaves]
+        count = len(judged)
+        self.arrays["leaf_positions"][row, :count] = positions[judged]
+        self.arrays["keep_targets"][row, :count] = window.state[judged] != WRONG
+        self.leaf_index[row, :count] = window.leaf[judged]
+        self.leaf_text[row, :count] = window.text[judged]
+        self.leaf_shown[row, :count] = self.number(file, local, window.text[judged])
 
     def _selected(
         self,

@@ -171,6 +171,13 @@ def encode(
         tokenizer: subtokens.
         sites: the file's sites; None looks for them. ``Sites()`` encodes without any, for scanning.
     """
+    return encode_with_texts(parsed, tokenizer, sites)[0]
+
+
+def encode_with_texts(
+    parsed: ParsedFile, tokenizer: LeafTokenizer, sites: Sites | None = None
+) -> tuple[EncodedFile, list[str]]:
+    """``encode``'s columns, and the strings of the text table."""
     units = units_of(parsed)
     sites = find_sites(parsed) if sites is None else sites
     first = np.array(units.unit_first, dtype=np.int32)
@@ -208,7 +215,7 @@ def encode(
         tokenizer.run_pieces(t) if run else tokenizer.pieces(t)
         for t, run in zip(texts, is_run, strict=True)
     ]
-    return EncodedFile(
+    encoded = EncodedFile(
         unit_text=unit_text,
         unit_role=roles,
         unit_parent=parents.astype(np.uint16),
@@ -229,18 +236,22 @@ def encode(
         set_members=np.array(members, dtype=np.int32),
         **_structural(parsed, sites, unit_of_leaf),
     )
+    return encoded, texts
 
 
 def _structural(parsed: ParsedFile, sites: Sites, unit_of_leaf: np.ndarray) -> dict[str, np.ndarray]:
     """Swaps and negations by unit, and what a negation does to the syntax around it."""
-    swaps, negate, negated, patches = [], [], [], []
+    swaps: list[tuple[int, int]] = []
+    negate: list[tuple[int, int, int]] = []
+    negated: list[int] = []
+    patches: list[tuple[int, int, int, int]] = []
     names = node_type_names(parsed.language)
     negation = names.index(parsed.language.negation_parent)
     children: dict[int, list[int]] = {}
-    for leaf, node in enumerate(parsed.parent_nodes.tolist()):
+    for leaf, node in enumerate(parsed.parent_nodes.tolist() if sites.sites else ()):
         children.setdefault(node, []).append(leaf)
     inner: dict[int, list[int]] = {}
-    for node, parent in enumerate(parsed.node_parents):
+    for node, parent in enumerate(parsed.node_parents if sites.sites else ()):
         inner.setdefault(parent, []).append(node)
     condition_node = {}
     for start, end, _, parent in parsed.conditions:

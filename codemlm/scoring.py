@@ -1,0 +1,267 @@
+"""Likelihoods of leaves from a model's logits: the single pass, and masking leaf by leaf.
+
+Pure numpy; the model stands behind ``LeafModel``, so tests use a table. Probabilities are over leaves:
+``P(leaf) = keep`` for the leaf that is shown, and ``(1 - keep) * softmax(leaf)`` for every other
+candidate, the shown one left out of the softmax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from codemlm.masking import MASKED, Batch, WindowShape, show
+from codemlm.tokenizer import SPECIALS, LeafTokenizer
+from codemlm.types import Role
+from codemlm.units import EncodedFile
+from codemlm.windows import ScanWindow, plan_windows, window_around
+
+NUM_ALTERNATIVES = 8
+_FLOOR = -1e9
+_T = TypeVar("_T")
+
+
+class LeafModel(Protocol):
+    """One forward pass.
+
+    Attributes:
+        num_global: G.
+        window: longest window in subtokens that it was trained for.
+    """
+
+    num_global: int
+    window: int
+
+    def run(self, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Keep logits float32 (B, L) and leaf logits float32 (B, L, G + C) at leaf_positions."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A candidate other than the shown leaf, and its probability in that place."""
+
+    text: str
+    likelihood: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeafScore:
+    """What the model says of one leaf.
+
+    Attributes:
+        leaf: index into the parsed file's leaves.
+        keep_logit: the gate's logit that the shown leaf is meant; NaN from masked scoring.
+        likelihood: probability of the shown leaf; 0.0 where it is no candidate (masked scoring).
+        alternatives: best other candidates, best first.
+        logp_shown: natural log of the shown leaf's share of the plain softmax.
+        logp_best: the same for the best other candidate.
+    """
+
+    leaf: int
+    keep_logit: float
+    likelihood: float
+    alternatives: tuple[Alternative, ...]
+    logp_shown: float
+    logp_best: float
+
+
+@dataclass(slots=True)
+class FileToScore:
+    """A file with its text table's strings, ready to be scored."""
+
+    encoded: EncodedFile
+    texts: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    file: int
+    window: ScanWindow
+
+
+class Scorer:
+    """Scores leaves of files with a model.
+
+    Args:
+        model: the model.
+        tokenizer: the model's tokenizer.
+        batch_windows: windows a forward pass.
+        margin: subtokens of context on either side of what a window judges; None: a quarter window.
+    """
+
+    def __init__(
+        self,
+        model: LeafModel,
+        tokenizer: LeafTokenizer,
+        *,
+        batch_windows: int = 16,
+        margin: int | None = None,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.batch_windows = batch_windows
+        self.margin = model.window // 4 if margin is None else margin
+        self.shape = WindowShape.for_window(model.window)
+
+    def score(self, files: Sequence[FileToScore]) -> list[list[LeafScore]]:
+        """Every judged leaf of each file, by one pass over its windows; in leaf order."""
+        rows = [
+            _Row(number, window)
+            for number, file in enumerate(files)
+            for window in plan_windows(file.encoded, self.model.window, self.margin)
+        ]
+        found: list[list[LeafScore]] = [[] for _ in files]
+        for chunk in _chunks(rows, self.batch_windows):
+            batch = Batch(len(chunk), self.shape, self.model.num_global)
+            for index, row in enumerate(chunk):
+                encoded, window = files[row.file].encoded, row.window
+                units = show(encoded, window.start, window.stop)
+                inside = np.arange(window.start, window.stop)
+                judge = (inside >= window.first) & (inside < window.last)
+                judge &= is_scored(units.role)
+                batch.fill(index, encoded, units, np.random.default_rng(window.start), judge)
+            for index, scores in self._run(batch, [files[row.file] for row in chunk]):
+                found[chunk[index].file] += scores
+        return [sorted(scores, key=lambda s: s.leaf) for scores in found]
+
+    def score_masked(self, file: FileToScore, leaves: Sequence[int]) -> list[LeafScore]:
+        """The textbook pseudo-likelihood of given leaves: one pass for each, with it masked.
+
+        Source: pseudo-log-likelihood (Salazar et al., arXiv 1910.14659, eq. 1), over leaves instead
+        of subtokens: one [MASK] stands for the whole leaf, so no subtoken of it is seen (what Kauf &
+        Ivanova, arXiv 2305.10588, mend for subtoken models).
+        """
+        encoded = file.encoded
+        unit_of = {int(leaf): unit for unit, leaf in enumerate(encoded.unit_leaf) if leaf >= 0}
+        found: list[LeafScore] = []
+        for chunk in _chunks(list(leaves), self.batch_windows):
+            batch = Batch(len(chunk), self.shape, self.model.num_global)
+            for index, leaf in enumerate(chunk):
+                unit = unit_of[leaf]
+                start, stop = window_around(encoded, unit, self.model.window)
+                units = show(encoded, start, stop)
+                units.state[unit - start] = MASKED
+                units.target[unit - start] = units.text[unit - start]
+                judge = np.zeros(len(units.text), dtype=bool)
+                judge[unit - start] = True
+                batch.fill(index, encoded, units, np.random.default_rng(unit), judge)
+            for _, scores in self._run(batch, [file] * len(chunk), masked=True):
+                found += scores
+        return found
+
+    def _run(
+        self, batch: Batch, files: Sequence[FileToScore], *, masked: bool = False
+    ) -> Iterator[tuple[int, list[LeafScore]]]:
+        arrays = trim(batch.arrays)
+        keep, logits = self.model.run(arrays)
+        width = arrays["leaf_positions"].shape[1]
+        for row, file in enumerate(files):
+            judged = np.flatnonzero(batch.leaf_index[row, :width] >= 0)
+            if not len(judged):
+                continue
+            shown = batch.leaf_shown[row, judged]
+            local = batch.candidate_text[row]
+            yield row, self._scores(
+                batch.leaf_index[row, judged],
+                shown,
+                keep[row, judged],
+                logits[row, judged].astype(np.float32),
+                [file.texts[t] for t in local if t >= 0],
+                masked,
+            )
+
+    def _scores(
+        self,
+        leaves: np.ndarray,
+        shown: np.ndarray,
+        keep_logits: np.ndarray,
+        logits: np.ndarray,
+        local_texts: list[str],
+        masked: bool,
+    ) -> list[LeafScore]:
+        """Scores of the judged leaves of one window; logits: (N, G + C)."""
+        rows = np.arange(len(leaves))
+        known = shown >= 0
+        top = logits.max(axis=1)
+        log_total = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
+        logp_shown = np.full(len(leaves), _FLOOR, dtype=np.float64)
+        logp_shown[known] = logits[rows[known], shown[known]] - log_total[known]
+        logits[rows[known], shown[known]] = _FLOOR
+        rest = np.log1p(-np.minimum(np.exp(logp_shown), 1 - 1e-7))
+        best = np.argpartition(-logits, NUM_ALTERNATIVES, axis=1)[:, :NUM_ALTERNATIVES]
+        keep = np.exp(logp_shown) if masked else 1.0 / (1.0 + np.exp(-keep_logits.astype(float)))
+        found = []
+        for i, leaf in enumerate(leaves):
+            order = best[i][np.argsort(-logits[i, best[i]], kind="stable")]
+            logp = logits[i, order] - log_total[i]
+            shares = np.exp(logp - rest[i]) * (1.0 - keep[i])
+            alternatives = tuple(
+                Alternative(self.text_of(int(c), local_texts), float(p))
+                for c, p in zip(order, shares, strict=True)
+                if p > 0 and int(c) - self.model.num_global < len(local_texts)
+            )
+            found.append(
+                LeafScore(
+                    leaf=int(leaf),
+                    keep_logit=float("nan") if masked else float(keep_logits[i]),
+                    likelihood=float(keep[i]),
+                    alternatives=alternatives,
+                    logp_shown=float(logp_shown[i]),
+                    logp_best=float(logp[0]),
+                )
+            )
+        return found
+
+    def text_of(self, candidate: int, local_texts: list[str]) -> str:
+        """Text of a candidate number; the special ones give their names in ``SPECIALS``."""
+        if candidate < self.model.num_global:
+            return self.tokenizer.frequent[candidate]
+        return local_texts[candidate - self.model.num_global]
+
+
+DELETE_TEXT, NEGATE_TEXT = SPECIALS[4], SPECIALS[5]
+"""Texts of the two candidates that are no leaves."""
+
+
+def is_scored(roles: np.ndarray) -> np.ndarray:
+    """Which roles the gate judges: bool of the shape of ``roles``."""
+    from codemlm.masking import SCORED_ROLES
+
+    table = np.zeros(256, dtype=bool)
+    table[[int(r) for r in SCORED_ROLES]] = True
+    found: np.ndarray = table[roles]
+    return found
+
+
+def is_maskable(role: Role) -> bool:
+    """Whether training ever masks leaves of the role, so that masked scoring means something."""
+    from codemlm.masking import MASK_WEIGHTS
+
+    return role in MASK_WEIGHTS
+
+
+def trim(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays without the padding that no row of the batch uses."""
+    width = max(1, int(arrays["attention_mask"].sum(axis=1).max()))
+    leaves = max(1, int((arrays["leaf_positions"] >= 0).sum(axis=1).max()))
+    candidates = max(1, int((arrays["candidate_ids"][:, :, 0] > 0).sum(axis=1).max()))
+    cut = {}
+    for name, array in arrays.items():
+        if name in ("leaf_positions", "keep_targets"):
+            cut[name] = array[:, :leaves]
+        elif name.startswith("candidate"):
+            cut[name] = array[:, :candidates]
+        elif name in ("selected_positions", "targets", "shown"):
+            cut[name] = array
+        else:
+            cut[name] = array[:, :width]
+    return cut
+
+
+def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,75 @@
+"""Cuts a file into overlapping windows for scanning, so that every leaf has context on both sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from codemlm.units import EncodedFile
+
+
+@dataclass(frozen=True, slots=True)
+class ScanWindow:
+    """Units ``[start, stop)`` in one forward pass, of which ``[first, last)`` are judged in it."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+
+def plan_windows(file: EncodedFile, size: int, margin: int) -> list[ScanWindow]:
+    """Windows of at most ``size`` subtokens that judge every unit once, ``margin`` from their edges.
+
+    Windows begin at logical lines where the margin allows; at a file's ends there is no context to
+    have, and the first and last windows judge up to them.
+
+    Args:
+        file: the encoded file.
+        size: subtokens a window.
+        margin: subtokens of context on either side of what a window judges.
+
+    Raises:
+        ValueError: if the margins leave nothing to judge.
+    """
+    if 2 * margin >= size:
+        raise ValueError(f"margin {margin} leaves nothing of a window of {size}")
+    ends = np.cumsum(file.unit_lengths.astype(np.int64))
+    count = len(ends)
+    if not count:
+        return []
+    begins = ends - file.unit_lengths
+    is_line_start = np.ones(count, dtype=bool)
+    is_line_start[1:] = file.text_is_run[file.unit_text[:-1]]
+    windows: list[ScanWindow] = []
+    start = first = 0
+    while True:
+        stop = int(np.searchsorted(ends, begins[start] + size, side="right"))
+        stop = max(stop, start + 1)
+        if stop >= count:
+            windows.append(ScanWindow(start, count, first, count))
+            return windows
+        last = int(np.searchsorted(ends, ends[stop - 1] - margin, side="right"))
+        last = max(last, first + 1)
+        windows.append(ScanWindow(start, stop, first, last))
+        first = last
+        following = int(np.searchsorted(begins, begins[first] - margin, side="left"))
+        # Prefer the beginning of a line within half a margin: models are trained on such windows.
+        lines = np.flatnonzero(is_line_start[following : first + 1]) + following
+        close = lines[begins[lines] <= begins[following] + margin // 2]
+        start = max(int(close[0]) if len(close) else following, start + 1)
+        if begins[-1] - begins[start] < size:  # near the end: move back so that the window is full
+            full = int(np.searchsorted(begins, max(0, int(ends[-1]) - size), side="left"))
+            start = max(windows[-1].start + 1, min(start, full))
+
+
+def window_around(file: EncodedFile, unit: int, size: int) -> tuple[int, int]:
+    """Units [start, stop) of at most ``size`` subtokens with ``unit`` in the middle, where possible."""
+    ends = np.cumsum(file.unit_lengths.astype(np.int64))
+    middle = int(ends[unit]) - size // 2
+    low = max(0, min(middle, int(ends[-1]) - size))
+    start = int(np.searchsorted(ends, low, side="right")) if low else 0
+    base = int(ends[start - 1]) if start else 0
+    stop = int(np.searchsorted(ends, base + size, side="right"))
+    return min(start, unit), max(stop, unit + 1)
