@@ -52,8 +52,10 @@ class CodeMLMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     Args:
         encoder_type: a key of `ENCODERS`.
         encoder: arguments of that family's own configuration class. Filled in unless
-            given: no dropout, SwiGLU (ModernBERT), no token table, global attention everywhere (ModernBERT),
-            relative positions (DeBERTa), room for `max_subtokens` positions.
+            given: no dropout, no token table, global attention everywhere (ModernBERT),
+            relative positions (DeBERTa), room for `max_subtokens` positions. What was
+            filled in is saved too, so that no later change of these defaults changes an
+            old model.
         vocab_size: subtokens, 0 = pad.
         num_roles: values of `Role`.
         num_slots: slots of names, not counting 0 = no slot.
@@ -89,12 +91,21 @@ class CodeMLMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     initializer_range: float = 0.02
     pad_token_id: int | None = 0
 
-    def encoder_config(self) -> PreTrainedConfig:
-        """Returns the configuration of the encoder, defaults filled in.
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Fills in the encoder's defaults.
 
         Raises:
             ValueError: unknown `encoder_type`.
         """
+        self.encoder = self._encoder_settings()
+        super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
+
+    def encoder_config(self) -> PreTrainedConfig:
+        """Returns the configuration of the encoder."""
+        return ENCODERS[self.encoder_type][0](**(self.encoder or {}))
+
+    def _encoder_settings(self) -> dict[str, Any]:
+        """Returns what was given of the encoder, over the defaults."""
         if self.encoder_type not in ENCODERS:
             known = ", ".join(sorted(ENCODERS))
             raise ValueError(f"unknown encoder_type {self.encoder_type!r}; known: {known}")
@@ -113,11 +124,13 @@ class CodeMLMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
         if self.encoder_type == "modernbert":
             layers = given.get("num_hidden_layers", ModernBertConfig.num_hidden_layers)
             settings["layer_types"] = ["full_attention"] * layers
-            # SwiGLU: half the time of GeGLU's erf on a CPU.
-            settings["hidden_activation"] = "silu"
+            # "silu" takes half of its time on a CPU, but old models were saved without it.
+            settings["hidden_activation"] = "gelu"
             settings |= dict.fromkeys(("cls_token_id", "sep_token_id"))
             # ModernBERT's 160,000 is for windows of 8,192.
-            settings["rope_parameters"] = {"full_attention": ROPE, "sliding_attention": ROPE}
+            settings["rope_parameters"] = {
+                kind: dict(ROPE) for kind in ("full_attention", "sliding_attention")
+            }
         else:
             settings |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
             settings["type_vocab_size"] = 0 if self.encoder_type == "deberta-v2" else 1
@@ -125,8 +138,7 @@ class CodeMLMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
             settings |= {"relative_attention": True, "position_biased_input": False}
             settings |= {"pos_att_type": ["p2c", "c2p"], "share_att_key": True}
             settings |= {"position_buckets": 128, "norm_rel_ebd": "layer_norm"}
-        config_class = ENCODERS[self.encoder_type][0]
-        return config_class(**(settings | given))
+        return settings | given
 
 
 @dataclass

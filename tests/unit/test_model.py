@@ -324,6 +324,8 @@ def test_saved_model_loads_through_auto_classes(family: str, tmp_path: Path) -> 
     config = AutoConfig.from_pretrained(tmp_path)
     assert isinstance(config, CodeMLMConfig)
     assert config.gate_weight == 0.25
+    assert config.encoder == model.config.encoder
+    assert config.encoder is not None and "max_position_embeddings" in config.encoder
     loaded = AutoModel.from_pretrained(tmp_path, dtype=torch.float32).eval()
     assert isinstance(loaded, CodeMLMForLeafPrediction)
     for name, value in model.state_dict().items():
@@ -379,4 +381,4 @@ def test_global_candidates_keep_their_shape_and_start_at_the_unigram() -> None:
 
 def test_unknown_family_is_named() -> None:
     with pytest.raises(ValueError, match="gpt"):
-        CodeMLMConfig(encoder_type="gpt").encoder_config()
+        CodeMLMConfig(encoder_type="gpt")
