@@ -11,7 +11,6 @@ import json
 import os
 import sys
 import types
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import (
@@ -31,6 +30,8 @@ from codemlm.errors import CodemlmError, UsageError
 from codemlm.train.loop import BatchSource, TrainConfig, Trainer, open_source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
 
@@ -157,7 +158,7 @@ def summary(row: dict[str, Any]) -> str:
 
 
 def option_type(hint: Any) -> tuple[Any, bool, bool]:
-    """click's type for a field's type; whether it repeats; whether it is a flag."""
+    """Click's type for a field's type; whether it repeats; whether it is a flag."""
     if get_origin(hint) is Literal:
         return click.Choice(get_args(hint)), False, False
     if get_origin(hint) is tuple:

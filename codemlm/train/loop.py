@@ -17,7 +17,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
@@ -26,6 +25,8 @@ import numpy as np
 from codemlm.errors import CodemlmError, CorpusError, UsageError
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
     from torch import nn
 
     from codemlm.train.checkpoint import Checkpoint
@@ -91,6 +92,7 @@ class TrainConfig:
     compile: Annotated[Literal["auto", "on", "off"], "torch.compile; auto = on a GPU."] = "auto"
 
     def __post_init__(self) -> None:
+        """Raises UsageError for settings that make no run."""
         at_least_one = ("batch_windows", "micro_batches", "window", "log_every", "keep_checkpoints")
         for name in at_least_one:
             if getattr(self, name) < 1:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import inspect
 import math
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,8 @@ from codemlm.errors import CheckpointError, UsageError
 from codemlm.train.checkpoint import COUNTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from codemlm.train.loop import Batch, TrainConfig
 
 Layout = list[tuple[str, list[int]]]
@@ -324,7 +325,7 @@ class Learner:
     def evaluate(self, batches: list[Batch]) -> dict[str, float]:
         """Sums over validation batches; every process takes its share of them."""
         each = [Counts.of(batch) for batch in batches]
-        total = Counts(*(sum(c) for c in zip(*((e.selected, e.leaves, 0) for e in each))))
+        total = Counts(sum(c.selected for c in each), sum(c.leaves for c in each), 0)
         sums = StepSums(self.ranks, self.device)
         sums.add(dict.fromkeys(("loss", "mlm_loss", "keep_loss", "masked_nll", *COUNTS), 0.0))
         self.model.eval()
