@@ -319,7 +319,7 @@ class MetricsFile:
             kept = [row for row in self.rows() if row["step"] <= step]
             temporary = self.path.with_suffix(".tmp")
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-            os.replace(temporary, self.path)
+            temporary.replace(self.path)
         except OSError as error:
             raise CheckpointError(
                 f"{self.path}: cannot write it ({error}); choose an --out folder you can write to"
