@@ -46,7 +46,7 @@ ENCODERS: dict[str, tuple[type[PreTrainedConfig], type[PreTrainedModel]]] = {
 ROPE = {"rope_type": "default", "rope_theta": 10_000.0}
 
 
-class CodeMLMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
+class CodeMLMConfig(PreTrainedConfig):
     """Configuration of `CodeMLMForLeafPrediction`.
 
     Args:
@@ -176,7 +176,7 @@ class LeafPredictionOutput(ModelOutput):
     hidden_states: Tensor | None = None
 
 
-class CodeMLMForLeafPrediction(PreTrainedModel):  # type: ignore[no-untyped-call]
+class CodeMLMForLeafPrediction(PreTrainedModel):
     """Scores candidate leaves at selected places, and every leaf's chance of being meant."""
 
     config_class = CodeMLMConfig
