@@ -133,6 +133,8 @@ class _Tables:
         self.atomic = [spec.atomic.get(name) for name in self.names]
         self.skipped = [name in spec.skipped for name in self.names]
         self.transparent = [name in spec.transparent for name in self.names]
+        self.binding_transparent = [name in spec.binding_transparent for name in self.names]
+        self.first_only = [name in spec.first_only for name in self.names]
         self.kind_mode = [spec.kind_modes.get(name, Role.NONE) for name in self.names]
         self.scope_rule = [spec.scopes.get(name) for name in self.names]
         self.dotted = [name in spec.dotted for name in self.names]
@@ -229,7 +231,9 @@ class _Walk:
         self.node_ends.append(node.end_byte)
 
         rules = tables.field_rules[kind]
-        default = mode if tables.transparent[kind] else Role.READ
+        handed = tables.transparent[kind]
+        handed = handed or (mode is Role.BINDING and tables.binding_transparent[kind])
+        default = mode if handed else Role.READ
         if rules is not None:
             default = rules.get(None, default)
         inner_scope = scope
@@ -248,6 +252,8 @@ class _Walk:
         for position, child in enumerate(children):
             child_kind = child.kind_id
             role, child_scope = default, inner_scope
+            if position and tables.first_only[kind]:
+                role = Role.READ
             field_name: str | None = None
             if needs_fields:
                 field_name = node.field_name_for_child(position)

@@ -110,6 +110,9 @@ PYTHON = LanguageSpec(
             "parenthesized_list_splat",
         }
     ),
+    # ``with f() as (a, [b, *c])`` has expressions for targets, not patterns
+    binding_transparent=frozenset({"tuple", "list", "list_splat", "parenthesized_expression"}),
+    first_only=frozenset({"constrained_type"}),  # def f[T: int]: binds T, reads int
     member=("attribute", "attribute"),
     member_roles={
         Role.CALL: Role.METHOD,
@@ -205,5 +208,20 @@ PYTHON = LanguageSpec(
         "reveal_type",
         "reveal_locals",
         "__builtin__",
+        # builtins of some supported Python only, and those that ``site`` adds
+        "BaseExceptionGroup",
+        "EncodingWarning",
+        "ExceptionGroup",
+        "PythonFinalizationError",
+        "aiter",
+        "anext",
+        "copyright",
+        "credits",
+        "exit",
+        "frozendict",
+        "help",
+        "license",
+        "quit",
+        "sentinel",
     },
 )

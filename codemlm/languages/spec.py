@@ -39,6 +39,9 @@ class LanguageSpec:
         modes: role that names below a place take; handed down through ``transparent`` nodes.
         kind_modes: the same by the node's own type, where no place rule applies.
         transparent: node types that hand their role down.
+        binding_transparent: node types that hand a role down if it binds (expressions that the
+            grammar uses for targets).
+        first_only: transparent node types whose first child alone takes the role handed down.
         member: node type and field of a member access; its name is an attribute, or what
             ``member_roles`` says for the role handed down to the access.
         dotted: node types of dotted names; only the first name keeps the role handed down.
@@ -74,6 +77,8 @@ class LanguageSpec:
     modes: Mapping[Place, Role]
     kind_modes: Mapping[str, Role]
     transparent: frozenset[str]
+    binding_transparent: frozenset[str]
+    first_only: frozenset[str]
     member: Place
     member_roles: Mapping[Role, Role]
     dotted: frozenset[str]
