@@ -36,7 +36,7 @@ class EncodedFile:
         unit_leaf: int32 (U,) index of the leaf, -1 for a run.
         unit_line: int32 (U,) count of logical lines begun before the unit.
         near, far: int32 (U,) choice set of the unit's substitution site, -1 for none.
-        text_offsets: int32 (N + 1,) pieces of text n are ``text_pieces[text_offsets[n]:text_offsets[n + 1]]``.
+        text_offsets: int32 (N + 1,): text n's pieces are text_pieces[offsets[n]:offsets[n + 1]].
         text_pieces: uint16 subtoken ids.
         text_global: int16 (N,) index among the global candidates, -1 for none.
         text_is_name: bool (N,) whether the text is a name somewhere in the file.
@@ -189,8 +189,11 @@ def encode_with_texts(
     roles = np.array(units.unit_role, dtype=np.uint8)
     unit_of_leaf = np.full(max(len(parsed), 1), -1, dtype=np.int32)
     unit_of_leaf[unit_leaf[unit_leaf >= 0]] = np.flatnonzero(unit_leaf >= 0)
+    unit_of_first = np.full(max(len(parsed), 1), -1, dtype=np.int32)
+    unit_of_first[first[known]] = np.flatnonzero(known)
 
-    text_index = {t: i for i, (t, run) in enumerate(zip(units.texts, units.is_run, strict=True)) if not run}
+    numbered = enumerate(zip(units.texts, units.is_run, strict=True))
+    text_index = {text: i for i, (text, run) in numbered if not run}
     texts, is_run = units.texts, units.is_run
     members, offsets = [], [0]
     for choice in sites.choices:
@@ -234,13 +237,18 @@ def encode_with_texts(
         text_is_run=np.array(is_run, dtype=bool),
         set_offsets=np.array(offsets, dtype=np.int32),
         set_members=np.array(members, dtype=np.int32),
-        **_structural(parsed, sites, unit_of_leaf),
+        **_structural(parsed, sites, unit_of_leaf, unit_of_first),
     )
     return encoded, texts
 
 
-def _structural(parsed: ParsedFile, sites: Sites, unit_of_leaf: np.ndarray) -> dict[str, np.ndarray]:
-    """Swaps and negations by unit, and what a negation does to the syntax around it."""
+def _structural(
+    parsed: ParsedFile, sites: Sites, unit_of_leaf: np.ndarray, unit_of_first: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Swaps and negations by unit, and what a negation does to the syntax around it.
+
+    ``unit_of_first`` finds runs too, by their first leaf, from which they take their syntax.
+    """
     swaps: list[tuple[int, int]] = []
     negate: list[tuple[int, int, int]] = []
     negated: list[int] = []
@@ -255,7 +263,11 @@ def _structural(parsed: ParsedFile, sites: Sites, unit_of_leaf: np.ndarray) -> d
         inner.setdefault(parent, []).append(node)
     condition_node = {}
     for start, end, _, parent in parsed.conditions:
-        same = [n for n in inner.get(parent, []) if parsed.node_starts[n] == start and parsed.node_ends[n] == end]
+        same = [
+            node
+            for node in inner.get(parent, [])
+            if parsed.node_starts[node] == start and parsed.node_ends[node] == end
+        ]
         condition_node[start] = (same[0] if same else -1, parent)
 
     def kind(node: int) -> int:
@@ -273,8 +285,8 @@ def _structural(parsed: ParsedFile, sites: Sites, unit_of_leaf: np.ndarray) -> d
             if node < 0:
                 patches.append((unit, unit, negation, kind(parent)))
             for leaf in children.get(node, []) if node >= 0 else []:
-                if unit_of_leaf[leaf] >= 0:
-                    patches.append((unit, int(unit_of_leaf[leaf]), kind(node), negation))
+                if unit_of_first[leaf] >= 0:
+                    patches.append((unit, int(unit_of_first[leaf]), kind(node), negation))
         elif site.kind is Kind.NEGATION_DROPPED:
             unit, following = int(unit_of_leaf[site.leaf]), int(unit_of_leaf[site.leaf + 1])
             if following < 0:
@@ -287,8 +299,10 @@ def _structural(parsed: ParsedFile, sites: Sites, unit_of_leaf: np.ndarray) -> d
                 patches.append((unit, following, kind(parent), kind(above)))
             for argument in inner.get(node, []):
                 for leaf in children.get(argument, []):
-                    if unit_of_leaf[leaf] >= 0:
-                        patches.append((unit, int(unit_of_leaf[leaf]), kind(argument), kind(parent)))
+                    if unit_of_first[leaf] >= 0:
+                        patches.append(
+                            (unit, int(unit_of_first[leaf]), kind(argument), kind(parent))
+                        )
     return {
         "swaps": np.array(swaps, dtype=np.int32).reshape(-1, 2),
         "negate": np.array(negate, dtype=np.int32).reshape(-1, 3),

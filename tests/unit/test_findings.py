@@ -1,0 +1,199 @@
+"""Scores to findings: possible suggestions, rules, confidence, swaps, undefined names."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from codemlm.errors import ModelError
+from codemlm.findings import (
+    SINGLE_FEATURES,
+    VERIFIED_FEATURES,
+    Calibration,
+    Context,
+    judge,
+    percent,
+    propose,
+)
+from codemlm.injection import Kind
+from codemlm.rules import CODE_OF_KIND, RULES
+from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative, LeafScore
+from codemlm.syntax import ParsedFile, parse
+
+
+def score(
+    parsed: ParsedFile, text: str, *alternatives: str, keep: float = 0.1, which: int = 0
+) -> LeafScore:
+    """A score of the which-th leaf with a text; the alternatives share what keep leaves."""
+    leaf = [i for i in range(len(parsed)) if parsed.text(i) == text][which]
+    shares = [(1 - keep) * 0.5 ** (i + 1) for i in range(len(alternatives))]
+    return LeafScore(
+        leaf=leaf,
+        keep_logit=math.log(keep / (1 - keep)),
+        likelihood=keep,
+        alternatives=tuple(map(Alternative, alternatives, shares)),
+        logp_shown=-5.0,
+        logp_best=-0.5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "shown", "alternative", "allowed"),
+    [
+        ("def f(a, b): return a", "a", "b", True),
+        ("def f(a, b): return a", "a", "missing", False),
+        ("def f(a, b): return a", "a", "len", True),
+        ("def f(a, b): return a", "a", "+", False),
+        ("def f(a, b): return a", "a", "_", False),
+        ("class A:\n  x = 1\n  def f(self, a): return a", "a", "x", False),  # class names are hidden
+        ("o.a", "a", "anything", True),
+        ("o.a", "a", "class", False),
+        ("f(a=1, b=2)", "a", "b", False),
+        ("f(a=1, b=2)", "a", "c", True),
+        ("a < b", "<", "==", True),
+        ("a < b", "<", "and", False),
+        ("a == b", "==", "is", True),
+        ("if not a: pass", "not", DELETE_TEXT, True),
+        ("if not a: pass", "not", "and", False),
+        ("if a: pass", "a", NEGATE_TEXT, True),
+        ("x = a", "a", NEGATE_TEXT, False),
+        ("x = 1", "1", "2", True),
+        ("x = 1", "1", "x", False),
+        ("x = True", "True", "None", True),
+        ("x = -a", "-", "+", False),
+    ],
+)
+def test_which_alternatives_are_possible(
+    source: str, shown: str, alternative: str, allowed: bool
+) -> None:
+    parsed = parse(source.encode())
+    leaf = [i for i in range(len(parsed)) if parsed.text(i) == shown][-1 if shown == "a" else 0]
+    if source.startswith("f("):
+        leaf = next(i for i in range(len(parsed)) if parsed.text(i) == shown)
+    assert Context(parsed).allows(leaf, alternative) is allowed
+
+
+@pytest.mark.parametrize(
+    ("source", "shown", "which", "suggested", "kind", "fixed"),
+    [
+        ("def f(a, b): return a", "a", 1, "b", Kind.VARIABLE, "def f(a, b): return b"),
+        ("o.x = 1", "x", 0, "y", Kind.ATTRIBUTE, "o.y = 1"),
+        ("o.x()", "x", 0, "y", Kind.FUNCTION, "o.y()"),
+        ("f(a=1)", "a", 0, "b", Kind.KEYWORD_ARGUMENT, "f(b=1)"),
+        ("a < b", "<", 0, "<=", Kind.COMPARISON, "a <= b"),
+        ("a == b", "==", 0, "is", Kind.IDENTITY, "a is b"),
+        ("a in b", "in", 0, "not in", Kind.MEMBERSHIP, "a not in b"),
+        ("a and b", "and", 0, "or", Kind.BOOLEAN_OPERATOR, "a or b"),
+        ("a + b", "+", 0, "-", Kind.ARITHMETIC, "a - b"),
+        ("a += b", "+=", 0, "-=", Kind.AUGMENTED, "a -= b"),
+        ("x = True", "True", 0, "False", Kind.CONSTANT, "x = False"),
+        ("x = 1", "1", 0, "2", Kind.NUMBER, "x = 2"),
+        ("if not a: pass", "not", 0, DELETE_TEXT, Kind.NEGATION_ADDED, "if a: pass"),
+        ("if a: pass", "a", 0, NEGATE_TEXT, Kind.NEGATION_DROPPED, "if not a: pass"),
+    ],
+)
+def test_each_rule_and_its_edit(
+    source: str, shown: str, which: int, suggested: str, kind: Kind, fixed: str
+) -> None:
+    parsed = parse(source.encode())
+    (finding,) = judge(
+        parsed, [score(parsed, shown, suggested, which=which)], {}, {}, Calibration()
+    )
+    assert finding.rule == CODE_OF_KIND[kind]
+    made, position = b"", 0
+    for span, text in finding.edits:
+        made += parsed.source[position : span.start] + text
+        position = span.end
+    assert (made + parsed.source[position:]).decode() == fixed
+    assert 0 < finding.confidence < 1
+
+
+def test_swapped_arguments_become_one_finding() -> None:
+    parsed = parse(b"def f(height, width): return g(width, height)")
+    scores = [
+        score(parsed, "width", "height", which=1),
+        score(parsed, "height", "width", which=1),
+    ]
+    (finding,) = judge(parsed, scores, {}, {}, Calibration())
+    assert finding.rule == CODE_OF_KIND[Kind.ARGUMENT_SWAP]
+    assert [text for _, text in finding.edits] == [b"height", b"width"]
+    assert finding.other is not None
+
+
+def test_a_sure_pair_is_not_called_a_swap() -> None:
+    parsed = parse(b"def f(height, width): return g(width, height)")
+    scores = [
+        score(parsed, "width", "height", which=1, keep=0.99),
+        score(parsed, "height", "width", which=1, keep=0.1),
+    ]
+    assert len(judge(parsed, scores, {}, {}, Calibration())) == 2
+
+
+def test_undefined_names_have_their_own_rule_and_ranked_suggestions() -> None:
+    parsed = parse(b"def f(length, list_): return lenght")
+    found = score(parsed, "lenght", "list_", "length")
+    (finding,) = judge(parsed, [found], {}, {found.leaf: ["length", "list_"]}, Calibration())
+    assert finding.rule == "CM201"
+    assert [s.text for s in finding.suggestions] == ["list_", "length"]
+    assert finding.confidence == Calibration().undefined
+    (alone,) = judge(parsed, [], {}, {found.leaf: ["length"]}, Calibration())
+    assert alone.suggestions[0].text == "length"
+
+
+def test_receivers_and_underscores_are_never_findings() -> None:
+    parsed = parse(b"def f(self, a): return self.a, _")
+    scores = [score(parsed, "self", "a", which=1), score(parsed, "_", "a")]
+    assert judge(parsed, scores, {}, {}, Calibration()) == []
+    assert propose(parsed, scores, 5) == []
+
+
+def test_proposals_are_the_most_suspicious_and_limited() -> None:
+    parsed = parse(b"def f(a, b, c): return a, b, c")
+    scores = [
+        score(parsed, "a", "b", which=1, keep=0.9),
+        score(parsed, "b", "c", which=1, keep=0.01),
+        score(parsed, "c", "a", which=1, keep=0.5),
+    ]
+    assert propose(parsed, scores, 2) == [scores[1].leaf, scores[2].leaf]
+
+
+def test_masking_moves_the_likelihoods_and_marks_the_finding() -> None:
+    parsed = parse(b"def f(a, b): return a")
+    single = score(parsed, "a", "b", which=1, keep=0.5)
+    masked = score(parsed, "a", "b", which=1, keep=0.001)
+    (before,) = judge(parsed, [single], {}, {}, Calibration())
+    (after,) = judge(parsed, [single], {single.leaf: masked}, {}, Calibration())
+    assert not before.verified
+    assert after.verified
+    assert after.likelihood < before.likelihood
+    total = after.likelihood + sum(s.likelihood for s in after.suggestions)
+    assert total == pytest.approx(1.0)
+
+
+def test_calibration_survives_a_round_trip_and_refuses_other_features() -> None:
+    calibration = Calibration(threshold=0.42)
+    data = json.loads(json.dumps(calibration.as_json()))
+    again = Calibration.from_json(data)
+    assert again.threshold == 0.42
+    assert len(again.single[1]) == len(SINGLE_FEATURES)
+    assert len(again.verified[1]) == len(VERIFIED_FEATURES)
+    data["single"]["features"] = ["other"]
+    with pytest.raises(ModelError, match="calibrate"):
+        Calibration.from_json(data)
+    with pytest.raises(ModelError, match="incomplete"):
+        Calibration.from_json({})
+
+
+def test_rules_are_complete_and_unique() -> None:
+    assert set(CODE_OF_KIND) == set(Kind)
+    assert len({rule.name for rule in RULES.values()}) == len(RULES)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "under 0.1 %"), (0.002, "0.2 %"), (0.0996, "10 %"), (0.91, "91 %"), (0.999, "99.9 %")],
+)
+def test_percentages_for_people(value: float, text: str) -> None:
+    assert percent(value) == text
