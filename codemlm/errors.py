@@ -9,8 +9,8 @@
     ├── CorpusError         a corpus, shard or repository that cannot be used
     └── CheckpointError     a training checkpoint that cannot be read or written
 
-Programmer errors stay ``ValueError`` and ``AssertionError``; trouble with one file of a scan is data
-in the result, not an exception.
+Programmer errors stay ``ValueError`` and ``AssertionError``; trouble with one file of a scan is
+data in the result, not an exception.
 """
 
 from __future__ import annotations

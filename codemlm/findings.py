@@ -1,8 +1,8 @@
 """Scores of leaves to findings: which suggestions are possible, how sure, and under which rule.
 
-Pure. The single pass proposes leaves (``propose``), masking verifies them, and ``judge`` makes a finding
-of every leaf that has a possible alternative, with a calibrated confidence; the caller picks a
-threshold.
+Pure. The single pass proposes leaves (``propose``), masking verifies them, and ``judge`` makes a
+finding of every leaf that has a possible alternative, with a calibrated confidence; the caller
+picks a threshold.
 """
 
 from __future__ import annotations
@@ -131,8 +131,8 @@ class Calibration:
                 entry = data[name]
                 if tuple(entry["features"]) != features:
                     raise ModelError(
-                        f"calibration '{name}' has features {entry['features']}, this codemlm needs "
-                        f"{list(features)}; calibrate the model again"
+                        f"calibration '{name}' has features {entry['features']}, this codemlm "
+                        f"needs {list(features)}; calibrate the model again"
                     )
                 maps[name] = (float(entry["intercept"]), tuple(map(float, entry["coefficients"])))
                 if len(maps[name][1]) != len(features):
@@ -149,7 +149,10 @@ class Calibration:
 
     def as_json(self) -> dict[str, Any]:
         """What ``from_json`` reads."""
-        maps = {"single": (self.single, SINGLE_FEATURES), "verified": (self.verified, VERIFIED_FEATURES)}
+        maps = {
+            "single": (self.single, SINGLE_FEATURES),
+            "verified": (self.verified, VERIFIED_FEATURES),
+        }
         return {
             **{
                 name: {"features": list(names), "intercept": m[0], "coefficients": list(m[1])}
@@ -175,8 +178,11 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class MaskedView:
-    """What masking says of a leaf: natural logs of the shown leaf's and of the best possible
-    alternative's share, and that alternative."""
+    """What masking says of a leaf.
+
+    Natural logs of the shown leaf's and of the best possible alternative's share, and that
+    alternative.
+    """
 
     shown: float
     best: float
@@ -187,7 +193,8 @@ def single_features(role: Role, score: LeafScore, alternative: Alternative) -> t
     """Features of the single pass, in the order of SINGLE_FEATURES.
 
     doubt: the gate's logit that the leaf is wrong. share: log of the alternative's share among what
-    may be meant instead. gap: how much likelier than the shown leaf the best alternative is, in nats.
+    may be meant instead. gap: how much likelier than the shown leaf the best alternative is, in
+    nats.
     """
     doubt = -score.keep_logit
     wrong = 1.0 / (1.0 + math.exp(max(-40.0, min(40.0, score.keep_logit))))
@@ -392,15 +399,20 @@ def _combine(
     context: Context,
     masked: LeafScore | None,
 ) -> tuple[float, tuple[Suggestion, ...]]:
-    """Likelihoods of the shown leaf and of the suggestions: the mean of both passes where there are
-    two, scaled so that shown leaf and possible alternatives make one whole."""
+    """Likelihoods of the shown leaf and of the suggestions.
+
+    The mean of both passes where there are two, scaled so that shown leaf and possible alternatives
+    make one whole.
+    """
     weights: dict[str, float] = {a.text: a.likelihood for a in possible}
     shown = score.likelihood
     if masked is not None:
         weights = {text: value / 2 for text, value in weights.items()}
         shown = (shown + masked.likelihood) / 2
         for alternative in context.possible(score.leaf, masked.alternatives):
-            weights[alternative.text] = weights.get(alternative.text, 0.0) + alternative.likelihood / 2
+            weights[alternative.text] = (
+                weights.get(alternative.text, 0.0) + alternative.likelihood / 2
+            )
     total = shown + sum(weights.values())
     ranked = sorted(weights.items(), key=lambda item: (-item[1], item[0]))[:5]
     return shown / total, tuple(Suggestion(text, value / total) for text, value in ranked)
@@ -473,7 +485,7 @@ def _message(shown: str, likelihood: float, best: Suggestion) -> str:
 def percent(value: float) -> str:
     """A probability for people: enough digits to tell small ones apart."""
     value *= 100
-    if value >= 99.95 or 9.95 <= value:
+    if value >= 99.95 or value >= 9.95:
         return f"{min(value, 99.9):.0f} %" if value < 99.5 else f"{min(value, 99.9):.1f} %"
     return f"{value:.1f} %" if value >= 0.1 else "under 0.1 %"
 

@@ -1,13 +1,14 @@
 """Injection operators: reversible, bug-shaped rewrites, and the finders that list where they apply.
 
-A *site* is a place where a leaf could have been mistaken: a leaf to substitute, two leaves to swap, or a
-condition to negate. A *rewrite* is one concrete mistake at a site. Each rewrite is reversible and closed:
-the finders, run on the rewritten file, list the rewrite that undoes it (tested). The same finders serve
-training (wrong leaves), calibration, mining (a real fix is a rewrite's inverse) and evaluation.
+A *site* is a place where a leaf could have been mistaken: a leaf to substitute, two leaves to swap,
+or a condition to negate. A *rewrite* is one concrete mistake at a site. Each rewrite is reversible
+and closed: the finders, run on the rewritten file, list the rewrite that undoes it (tested). The
+same finders serve training (wrong leaves), calibration, mining (a real fix is a rewrite's inverse)
+and evaluation.
 
-Sources: BugLab (arXiv 2105.12787), whose rewrites and their inverses these follow; the kinds' shares in
-real one-token fixes from TSSB-3M (arXiv 2201.12046) and PyPIBugs (in the BugLab paper). Differs in
-that identifiers of attributes, methods and keyword arguments are covered too.
+Sources: BugLab (arXiv 2105.12787), whose rewrites and their inverses these follow; the kinds'
+shares in real one-token fixes from TSSB-3M (arXiv 2201.12046) and PyPIBugs (in the BugLab paper).
+Differs in that identifiers of attributes, methods and keyword arguments are covered too.
 """
 
 from __future__ import annotations
@@ -193,7 +194,7 @@ def rewrites(parsed: ParsedFile, sites: Sites, site: Site) -> Iterator[Rewrite]:
         yield Rewrite(site.kind, ((Span(span.start, end), b""),))
     else:
         for text in sites.alternatives(site, parsed.text(site.leaf)):
-            kind = site.kind
+            kind: Kind = site.kind
             if kind is Kind.COMPARISON:  # == for is, or for in, is named by the rarer class
                 kind = operator_kind(parsed.language, text) or kind
             yield Rewrite(kind, ((span, text.encode()),))
@@ -202,7 +203,7 @@ def rewrites(parsed: ParsedFile, sites: Sites, site: Site) -> Iterator[Rewrite]:
 def sample_rewrite(
     parsed: ParsedFile, sites: Sites, rng: np.random.Generator, kind: Kind | None = None
 ) -> tuple[Site, Rewrite] | None:
-    """One random mistake: a kind by ``KIND_WEIGHTS`` among those possible, then a site, then a text.
+    """One random mistake: a possible kind by ``KIND_WEIGHTS``, then a site, then a text.
 
     Near choices are taken three times in four where there are any. None if the file has no site.
     """
@@ -243,7 +244,7 @@ class _Finder:
         self.parsed = parsed
         self.spec = parsed.language
         self.sites = Sites()
-        self.texts = [parsed.texts[i] for i in parsed.text_ids]
+        self.texts: list[str] = [parsed.texts[i] for i in parsed.text_ids]
         self.roles = [Role(int(r)) for r in parsed.roles]
         self.names = node_type_names(self.spec)
         self.by_role: dict[Role, list[int]] = defaultdict(list)
@@ -429,7 +430,7 @@ class _Finder:
     def _negations(self) -> None:
         parsed = self.parsed
         negation_nodes: set[int] = set()
-        for start, end, kind, _parent in parsed.conditions:
+        for start, _end, kind, _parent in parsed.conditions:
             name = self.names[kind]
             if name in self.spec.negatable:
                 leaf = int(np.searchsorted(parsed.starts, start))

@@ -3,9 +3,10 @@
 One module serves training and scanning: ``corrupt`` (training) and ``show`` (scanning) both give
 ``WindowUnits``, and ``Batch.fill`` turns those into arrays the same way.
 
-Source: BERT (arXiv 1810.04805, section 3.1), 80/10/10 and loss on the selected positions alone. Differs
-in that whole leaves are selected, by role; a masked leaf is one [MASK] whatever its length; and the
-10 % replaced ones take a plausible wrong leaf from the injection sites, not a random subtoken.
+Source: BERT (arXiv 1810.04805, section 3.1), 80/10/10 and loss on the selected positions alone.
+Differs in that whole leaves are selected, by role; a masked leaf is one [MASK] whatever its length;
+and the 10 % replaced ones take a plausible wrong leaf from the injection sites, not a random
+subtoken.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from codemlm.types import NAME_ROLES, Role
 from codemlm.units import EncodedFile
 
 PLAIN, MASKED, WRONG, KEPT = range(4)
-"""States of a unit: shown as it is; masked; replaced by a wrong leaf; selected, but shown as it is."""
+"""States of a unit: shown as it is; masked; replaced by a wrong leaf; selected, but shown."""
 
 NO_TARGET, TARGET_DELETE, TARGET_NEGATE = -1, -2, -3
-"""Targets that are no text: none; "nothing should stand here"; "a negation is missing before this"."""
+"""Targets that are no text: none; nothing should stand here; a negation is missing before this."""
 
 DELETE_CANDIDATE, NEGATE_CANDIDATE = 0, 1
 """Their indices among the global candidates."""
@@ -140,8 +141,10 @@ class WindowShape:
 
     @classmethod
     def for_window(cls, subtokens: int) -> WindowShape:
-        """Room for what a window of so many subtokens holds: measured maxima on the corpus are
-        0.33 judged and 0.1 selected leaves a subtoken."""
+        """Room for what a window of so many subtokens holds.
+
+        Measured maxima on the corpus are 0.33 judged and 0.1 selected leaves a subtoken.
+        """
         return cls(subtokens, subtokens * 3 // 8, subtokens // 8, max(32, subtokens * 3 // 8))
 
 
@@ -177,7 +180,15 @@ class WindowUnits:
         )
 
     def insert(
-        self, at: int, *, text: int, role: int, parent: int, grandparent: int, state: int, target: int
+        self,
+        at: int,
+        *,
+        text: int,
+        role: int,
+        parent: int,
+        grandparent: int,
+        state: int,
+        target: int,
     ) -> WindowUnits:
         """The units with one more before position ``at``."""
         return WindowUnits(
@@ -244,9 +255,9 @@ class _Corruptor:
             if not self._substitute(int(unit)):
                 (kept if clear else masked)[unit] = True
         for flags, state in ((masked, MASKED), (kept, KEPT)):
-            flags &= window.state == PLAIN
-            window.state[flags] = state
-            window.target[flags] = window.text[flags]
+            free = flags & (window.state == PLAIN)
+            window.state[free] = state
+            window.target[free] = window.text[free]
         return self._restructure()
 
     def _make_wrong(self) -> None:
@@ -312,7 +323,7 @@ class _Corruptor:
         window.state[pair] = WRONG
 
     def _patch(self, site: int) -> bool:
-        """Gives the leaves around a negation the syntax they would have; False if they are cut off."""
+        """Gives leaves around a negation the syntax they would have; False if they are cut off."""
         patches = self.file.patches[self.file.patches[:, 0] == site]
         units = patches[:, 1] - self.start
         if len(units) and (units.max() >= len(self.window.text) or units.min() < 0):
@@ -337,8 +348,8 @@ class _Corruptor:
 
     def _restructure(self) -> WindowUnits:
         window = self.window
-        edits = [(unit, None) for unit in self.deletes]
-        edits += [(unit, (parent, above)) for unit, parent, above in self.inserts]  # type: ignore[misc]
+        edits: list[tuple[int, tuple[int, int] | None]] = [(unit, None) for unit in self.deletes]
+        edits += [(unit, (parent, above)) for unit, parent, above in self.inserts]
         for unit, syntax in sorted(edits, key=lambda edit: -edit[0]):
             if syntax is None:
                 window = window.take(np.delete(np.arange(len(window.text)), unit))
@@ -528,4 +539,4 @@ class Batch:
         numbers = np.where(local[real] >= 0, self.num_global + local[real], file.text_global[real])
         numbers[texts == TARGET_DELETE] = DELETE_CANDIDATE
         numbers[texts == TARGET_NEGATE] = NEGATE_CANDIDATE
-        return numbers.astype(np.int64)
+        return np.asarray(numbers, dtype=np.int64)

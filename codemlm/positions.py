@@ -1,7 +1,7 @@
-"""Byte offsets to lines and columns, in bytes, code points and UTF-16 units.
+r"""Byte offsets to lines and columns, in bytes, code points and UTF-16 units.
 
-Lines end at ``\\n``, ``\\r\\n`` or a lone ``\\r``, as in editors; the form feed, U+2028 and their like,
-at which ``str.splitlines`` also breaks, do not end one.
+Lines end at ``\n``, ``\r\n`` or a lone ``\r``, as in editors; the form feed, U+2028 and their
+like, at which ``str.splitlines`` also breaks, do not end one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A place in a text: 1-based line, 1-based column in code points, 0-based column in UTF-16 units."""
+    """A place: 1-based line, 1-based column in code points, 0-based column in UTF-16 units."""
 
     line: int
     column: int
@@ -47,12 +47,12 @@ class LineIndex:
         return self.source[start:end].rstrip(b"\r\n")
 
     def offset(self, line: int, column: int) -> int:
-        """Byte offset of 1-based ``line`` and code point ``column``; past the end of a line: its end."""
+        """Byte offset of a 1-based line and code point column; past the end of a line: its end."""
         text = self.line_bytes(line).decode("utf-8")
         return self.starts[line - 1] + len(text[: column - 1].encode("utf-8"))
 
     def offset_utf16(self, line: int, column_utf16: int) -> int:
-        """Byte offset of 1-based ``line`` and 0-based UTF-16 ``column_utf16``, clamped to the line."""
+        """Byte offset of a 1-based line and a 0-based UTF-16 column, clamped to the line."""
         units = 0
         offset = self.starts[line - 1]
         for char in self.line_bytes(line).decode("utf-8"):

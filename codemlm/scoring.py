@@ -1,8 +1,8 @@
 """Likelihoods of leaves from a model's logits: the single pass, and masking leaf by leaf.
 
-Pure numpy; the model stands behind ``LeafModel``, so tests use a table. Probabilities are over leaves:
-``P(leaf) = keep`` for the leaf that is shown, and ``(1 - keep) * softmax(leaf)`` for every other
-candidate, the shown one left out of the softmax.
+Pure numpy; the model stands behind ``LeafModel``, so tests use a table. Probabilities are over
+leaves: ``P(leaf) = keep`` for the leaf that is shown, and ``(1 - keep) * softmax(leaf)`` for every
+other candidate, the shown one left out of the softmax.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ class Scorer:
         """The textbook pseudo-likelihood of given leaves: one pass for each, with it masked.
 
         Source: pseudo-log-likelihood (Salazar et al., arXiv 1910.14659, eq. 1), over leaves instead
-        of subtokens: one [MASK] stands for the whole leaf, so no subtoken of it is seen (what Kauf &
-        Ivanova, arXiv 2305.10588, mend for subtoken models).
+        of subtokens: one [MASK] stands for the whole leaf, so no subtoken of it is seen (what Kauf
+        & Ivanova, arXiv 2305.10588, mend for subtoken models).
         """
         encoded = file.encoded
         unit_of = {int(leaf): unit for unit, leaf in enumerate(encoded.unit_leaf) if leaf >= 0}
@@ -165,13 +165,16 @@ class Scorer:
                 continue
             shown = batch.leaf_shown[row, judged]
             local = batch.candidate_text[row]
-            yield row, self._scores(
-                batch.leaf_index[row, judged],
-                shown,
-                keep[row, judged],
-                logits[row, judged].astype(np.float32),
-                [file.texts[t] for t in local if t >= 0],
-                masked,
+            yield (
+                row,
+                self._scores(
+                    batch.leaf_index[row, judged],
+                    shown,
+                    keep[row, judged],
+                    logits[row, judged].astype(np.float32),
+                    [file.texts[t] for t in local if t >= 0],
+                    masked,
+                ),
             )
 
     def _scores(

@@ -1,11 +1,12 @@
 """Source bytes to leaves: the only module that knows tree-sitter.
 
-A file is kept in columns (lists of equal length, one entry a leaf), because a scan reads hundreds of
-thousands of leaves a second and an object for each would cost more than the parse. ``ParsedFile.leaf``
-gives one leaf as an object.
+A file is kept in columns (lists of equal length, one entry a leaf), because a scan reads hundreds
+of thousands of leaves a second and an object for each would cost more than the parse.
+``ParsedFile.leaf`` gives one leaf as an object.
 
-Leaves are the childless nodes of the concrete syntax tree, with two exceptions that the language table
-lists: atomic nodes (a plain string, ``is not``) are one leaf, and nodes below an ERROR node give none.
+Leaves are the childless nodes of the concrete syntax tree, with two exceptions that the language
+table lists: atomic nodes (a plain string, ``is not``) are one leaf, and nodes below an ERROR node
+give none.
 """
 
 from __future__ import annotations
@@ -55,13 +56,15 @@ class ParsedFile:
         starts, ends: byte spans of leaves, half open.
         roles: ``Role`` numbers.
         kinds, parents, grandparents: grammar node type ids of the leaf, its parent and grandparent.
-        parent_nodes: id of the parent node (equal for siblings), an index into the ``node_*`` columns.
+        parent_nodes: id of the parent node (equal for siblings), an index into the ``node_*``
+        columns.
         scopes_of: index of the leaf's scope in ``scopes``.
         text_ids: index of the leaf's text in ``texts``.
         texts: distinct leaf texts, in order of first appearance in the walk.
         scopes: scopes; 0 is the module.
         node_kinds, node_parents, node_starts, node_ends: inner nodes; the parent of the root is -1.
-        conditions: (start, end, type id, parent node) of every node in a place that holds a truth value.
+        conditions: (start, end, type id, parent node) of every node in a place that holds a truth
+        value.
         error_spans: byte ranges that did not parse.
     """
 
@@ -90,7 +93,7 @@ class ParsedFile:
 
     def text(self, index: int) -> str:
         """Text of leaf ``index``."""
-        return self.texts[self.text_ids[index]]
+        return self.texts[int(self.text_ids[index])]
 
     def leaf(self, index: int) -> Leaf:
         """Leaf ``index`` as an object."""
@@ -124,10 +127,12 @@ class _Tables:
         self.parser = Parser(self.grammar)
         count = self.grammar.node_kind_count
         if count >= MAX_NODE_TYPES:
-            raise ValueError(f"{spec.name}: {count} node types; the model has room for {MAX_NODE_TYPES}")
+            raise ValueError(
+                f"{spec.name}: {count} node types; the model has room for {MAX_NODE_TYPES}"
+            )
         self.names = [self.grammar.node_kind_for_id(i) or "" for i in range(count)]
-        # Aliased nodes have ids beyond the table's names; tree-sitter maps equal names to one symbol
-        # for us through node.kind_id, so a table by id is complete.
+        # Aliased nodes have ids beyond the table's names; tree-sitter maps equal names to one
+        # symbol for us through node.kind_id, so a table by id is complete.
         self.role_of_leaf = [self._leaf_role(spec, i) for i in range(count)]
         self.is_identifier = [self.names[i] in spec.identifiers for i in range(count)]
         self.atomic = [spec.atomic.get(name) for name in self.names]
@@ -185,7 +190,7 @@ def node_type_names(spec: LanguageSpec = PYTHON) -> list[str]:
 
 
 class _Walk:
-    """One walk over a tree. A class only so that its parts share columns without long signatures."""
+    """One walk over a tree; a class so that its parts share columns without long signatures."""
 
     def __init__(self, source: bytes, spec: LanguageSpec) -> None:
         self.source = source
@@ -213,7 +218,7 @@ class _Walk:
                 continue
             self._visit(node, kind, parent_node, parent_kind, mode, scope, stack)
 
-    def _visit(
+    def _visit(  # noqa: C901  # the hot loop of a scan, kept in one piece
         self,
         node: Node,
         kind: int,
@@ -285,7 +290,13 @@ class _Walk:
         return bool(forbidden) and any(c.type in forbidden for c in child.children)
 
     def _dotted(
-        self, children: list[Node], mode: Role, parent_kind: int, kind: int, node_id: int, scope: int
+        self,
+        children: list[Node],
+        mode: Role,
+        parent_kind: int,
+        kind: int,
+        node_id: int,
+        scope: int,
     ) -> None:
         names = [c for c in children if c.child_count == 0 and c.is_named]
         first = mode
@@ -297,7 +308,10 @@ class _Walk:
         seen = False
         for child in children:
             child_kind = child.kind_id
-            if child_kind < len(self.tables.is_identifier) and self.tables.is_identifier[child_kind]:
+            if (
+                child_kind < len(self.tables.is_identifier)
+                and self.tables.is_identifier[child_kind]
+            ):
                 self._name(child, rest if seen else first, kind, parent_kind, node_id, scope)
                 seen = True
             else:
@@ -317,7 +331,9 @@ class _Walk:
         if start == end:
             return  # a MISSING node: the parser's guess, not the author's text
         text = self._text_id(start, end)
-        self.rows.append((start, end, role, node.kind_id, parent, grandparent, node_id, scope, text))
+        self.rows.append(
+            (start, end, role, node.kind_id, parent, grandparent, node_id, scope, text)
+        )
         if role in BINDING_ROLES:
             target = scope
             if self.tables.escapes_comprehension[parent]:

@@ -1,8 +1,9 @@
-"""Subtokens: a BPE over leaves, whole runs of punctuation and layout, and the table of frequent leaves.
+"""Subtokens: a BPE over leaves, runs of punctuation and layout, and the table of frequent leaves.
 
-Three tables share one id space ``[0, vocab_size)``: special subtokens, BPE pieces (byte-level, never
-across a leaf), and runs. The *frequent* table is the model's list of global candidates: leaves that may
-be meant anywhere (operators, literals, keywords, common names), each spelt in subtokens.
+Three tables share one id space ``[0, vocab_size)``: special subtokens, BPE pieces (byte-level,
+never across a leaf), and runs. The *frequent* table is the model's list of global candidates:
+leaves that may be meant anywhere (operators, literals, keywords, common names), each spelt in
+subtokens.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from codemlm.errors import ModelError
 
 PAD, MASK, UNKNOWN, CUT, DELETE, INSERT_NEGATION = range(6)
 SPECIALS = ("[PAD]", "[MASK]", "[UNK]", "[CUT]", "[DELETE]", "[NEGATE]", "[FREE6]", "[FREE7]")
-"""[CUT] ends a truncated leaf. [DELETE] and [NEGATE] are candidates that are no leaves: "nothing should
-stand here" and "a negation is missing before this leaf"."""
+"""[CUT] ends a truncated leaf. [DELETE] and [NEGATE] are candidates that are no leaves: "nothing
+should stand here" and "a negation is missing before this leaf"."""
 
 MAX_PIECES = 8
 """Subtokens of a candidate; the rest of a longer text does not count towards its vector."""
@@ -72,7 +73,8 @@ class LeafTokenizer:
         whole = self.run_ids.get(text)
         if whole is not None:
             return (whole,)
-        ids, position = [], 0
+        ids: list[int] = []
+        position = 0
         while position < len(text) and len(ids) < MAX_LEAF_PIECES:
             for size in range(min(self._longest_run, len(text) - position), 0, -1):
                 found = self.run_ids.get(text[position : position + size])
@@ -119,9 +121,13 @@ class LeafTokenizer:
             bpe = Tokenizer.from_str(json.dumps(data["bpe"]))
             return cls(bpe, data["runs"], data["frequent"])
         except OSError as error:
-            raise ModelError(f"{path}: cannot read the tokenizer ({error}); reinstall codemlm") from error
+            raise ModelError(
+                f"{path}: cannot read the tokenizer ({error}); reinstall codemlm"
+            ) from error
         except Exception as error:  # the tokenizers library raises plain Exception on bad JSON
-            raise ModelError(f"{path}: not a codemlm tokenizer ({error}); reinstall codemlm") from error
+            raise ModelError(
+                f"{path}: not a codemlm tokenizer ({error}); reinstall codemlm"
+            ) from error
 
 
 def train_tokenizer(

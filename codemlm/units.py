@@ -1,7 +1,7 @@
 """Leaves to units, the elements of a window: one leaf each, or one run of punctuation and layout.
 
-A file is encoded once, with its injection sites; windows, masks and wrong leaves are then cut from the
-columns with numpy alone, for training and for scanning alike.
+A file is encoded once, with its injection sites; windows, masks and wrong leaves are then cut from
+the columns with numpy alone, for training and for scanning alike.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class UnitTexts:
     unit_line: list[int]
 
 
-def units_of(parsed: ParsedFile) -> UnitTexts:
+def units_of(parsed: ParsedFile) -> UnitTexts:  # noqa: PLR0915  # one pass over the leaves
     """Groups the leaves of a file into units, and adds layout."""
     opening, closing = parsed.language.brackets
     source = parsed.source
@@ -161,9 +161,7 @@ def units_of(parsed: ParsedFile) -> UnitTexts:
     return out
 
 
-def encode(
-    parsed: ParsedFile, tokenizer: LeafTokenizer, sites: Sites | None = None
-) -> EncodedFile:
+def encode(parsed: ParsedFile, tokenizer: LeafTokenizer, sites: Sites | None = None) -> EncodedFile:
     """Units of a file with their subtokens, and its injection sites by unit.
 
     Args:
@@ -284,9 +282,11 @@ def _structural(
             negate.append((unit, negation, kind(parent)))
             if node < 0:
                 patches.append((unit, unit, negation, kind(parent)))
-            for leaf in children.get(node, []) if node >= 0 else []:
-                if unit_of_first[leaf] >= 0:
-                    patches.append((unit, int(unit_of_first[leaf]), kind(node), negation))
+            patches += [
+                (unit, int(unit_of_first[leaf]), kind(node), negation)
+                for leaf in (children.get(node, []) if node >= 0 else [])
+                if unit_of_first[leaf] >= 0
+            ]
         elif site.kind is Kind.NEGATION_DROPPED:
             unit, following = int(unit_of_leaf[site.leaf]), int(unit_of_leaf[site.leaf + 1])
             if following < 0:
@@ -298,11 +298,11 @@ def _structural(
             if int(parsed.parent_nodes[site.leaf + 1]) == node:
                 patches.append((unit, following, kind(parent), kind(above)))
             for argument in inner.get(node, []):
-                for leaf in children.get(argument, []):
-                    if unit_of_first[leaf] >= 0:
-                        patches.append(
-                            (unit, int(unit_of_first[leaf]), kind(argument), kind(parent))
-                        )
+                patches += [
+                    (unit, int(unit_of_first[leaf]), kind(argument), kind(parent))
+                    for leaf in children.get(argument, [])
+                    if unit_of_first[leaf] >= 0
+                ]
     return {
         "swaps": np.array(swaps, dtype=np.int32).reshape(-1, 2),
         "negate": np.array(negate, dtype=np.int32).reshape(-1, 3),

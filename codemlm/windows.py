@@ -1,4 +1,4 @@
-"""Cuts a file into overlapping windows for scanning, so that every leaf has context on both sides."""
+"""Cuts a file into overlapping windows for scanning: every leaf has context on both sides."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ScanWindow:
 
 
 def plan_windows(file: EncodedFile, size: int, margin: int) -> list[ScanWindow]:
-    """Windows of at most ``size`` subtokens that judge every unit once, ``margin`` from their edges.
+    """Windows of at most ``size`` subtokens that judge each unit once, ``margin`` from their edges.
 
     Windows begin at logical lines where the margin allows; at a file's ends there is no context to
     have, and the first and last windows judge up to them.
@@ -65,7 +65,7 @@ def plan_windows(file: EncodedFile, size: int, margin: int) -> list[ScanWindow]:
 
 
 def window_around(file: EncodedFile, unit: int, size: int) -> tuple[int, int]:
-    """Units [start, stop) of at most ``size`` subtokens with ``unit`` in the middle, where possible."""
+    """Units [start, stop) of at most ``size`` subtokens, ``unit`` in the middle where possible."""
     ends = np.cumsum(file.unit_lengths.astype(np.int64))
     middle = int(ends[unit]) - size // 2
     low = max(0, min(middle, int(ends[-1]) - size))

@@ -179,7 +179,9 @@ PYTHON = LanguageSpec(
     ),
     negation="not",
     negation_parent="not_operator",
-    negatable=frozenset({"identifier", "attribute", "call", "subscript", "parenthesized_expression"}),
+    negatable=frozenset(
+        {"identifier", "attribute", "call", "subscript", "parenthesized_expression"}
+    ),
     unary=frozenset({"unary_operator", "not_operator"}),
     argument_list="argument_list",
     keyword_argument="keyword_argument",

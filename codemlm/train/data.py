@@ -1,4 +1,4 @@
-"""Shards to batches: every batch is a pure function of (seed, step, rank), so resuming loses nothing."""
+"""Shards to batches, each a pure function of (seed, step, rank): resuming loses nothing."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class WindowSource:
 
     @classmethod
     def from_train_config(cls, config: TrainConfig) -> WindowSource:
-        """The source of a run: ``data`` holds ``tokenizer.json``, ``train/`` and ``validation/``."""
+        """The source of a run; ``data`` holds ``tokenizer.json``, ``train/``, ``validation/``."""
         validation = config.data / "validation"
         tokenizer = LeafTokenizer.load(config.data / "tokenizer.json")
         return cls(
@@ -155,8 +155,8 @@ def fill_random(
 def window_at(file: EncodedFile, offset: int, size: int) -> tuple[int, int]:
     """Units [start, stop) of a window around subtoken ``offset``, about ``size`` subtokens long.
 
-    The window begins at a line (a unit after layout) and is moved back from a file's end so that it is
-    full. Masks shorten leaves, so it reaches a little past ``size``; ``Batch.fill`` cuts it.
+    The window begins at a line (a unit after layout) and is moved back from a file's end so that it
+    is full. Masks shorten leaves, so it reaches a little past ``size``; ``Batch.fill`` cuts it.
     """
     ends = np.cumsum(file.unit_lengths)
     first = max(0, min(offset, int(ends[-1]) - size))
@@ -170,4 +170,3 @@ def window_at(file: EncodedFile, offset: int, size: int) -> tuple[int, int]:
     base = int(ends[start - 1]) if start else 0
     stop = int(np.searchsorted(ends, base + size + size // 4, side="left")) + 1
     return start, min(stop, len(file))
-

@@ -46,8 +46,7 @@ class LeafEmbedding(nn.Module):
     ) -> Tensor:
         """Returns the summed vectors (B, T, D); every argument is int64 (B, T)."""
         known: Tensor = self.token(input_ids) + self.role(role_ids) + self.slot(slot_ids)
-        known = known + self.parent(parent_ids) + self.grandparent(grandparent_ids)
-        return known
+        return known + self.parent(parent_ids) + self.grandparent(grandparent_ids)
 
 
 class CandidateComposer(nn.Module):

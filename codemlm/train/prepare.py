@@ -1,4 +1,4 @@
-"""Corpus to training data: counts leaves, trains the tokenizer, and packs encoded files into shards.
+"""Corpus to training data: counts leaves, trains the tokenizer, packs encoded files into shards.
 
 A shard is one ``.npz`` a repository: the columns of ``EncodedFile`` of all its files, one after the
 other, with the offsets that cut them apart again.
@@ -14,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -154,7 +155,7 @@ def pack_repository(path: Path, out: Path, tokenizer_path: Path) -> tuple[int, i
         tokens.append(tokens[-1] + int(file.unit_lengths.sum()))
     if len(tokens) == 1:
         return 0, 0, 0
-    arrays = {name: np.concatenate(rows) for name, rows in columns.items()}
+    arrays: dict[str, Any] = {name: np.concatenate(rows) for name, rows in columns.items()}
     arrays |= {f"offsets_{group}": np.array(v, dtype=np.int64) for group, v in offsets.items()}
     arrays["offsets_tokens"] = np.array(tokens, dtype=np.int64)
     target = out / (path.name.removesuffix(".jsonl.gz") + ".npz")

@@ -91,7 +91,7 @@ def read_recipe(path: Path) -> BuildConfig:
         raise CorpusError(f"{path}: cannot read the recipe: {error}") from error
     extra = set(recipe) - {"build"}
     if extra:
-        raise CorpusError(f"{path}: unknown table {sorted(extra)[0]!r}; only [build] is known")
+        raise CorpusError(f"{path}: unknown table {min(extra)!r}; only [build] is known")
     return config_from(recipe.get("build", {}), str(path))
 
 

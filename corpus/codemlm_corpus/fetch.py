@@ -48,7 +48,7 @@ def _fetch(git_dir: Path, url: str, commit: str) -> str | None:
 
 
 def _run(*command: str) -> str | None:
-    run = subprocess.run(command, capture_output=True, text=True)
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode == 0:
         return None
     return run.stderr.strip() or f"{command[0]} ended with status {run.returncode}"

@@ -85,7 +85,10 @@ def _read_reply(stream: IO[bytes], git_dir: str, blob: str) -> bytes | None:
 
 def _git(git_dir: str, *arguments: str) -> bytes:
     run = subprocess.run(
-        ["git", f"--git-dir={git_dir}", *arguments], capture_output=True, env=_environment()
+        ["git", f"--git-dir={git_dir}", *arguments],
+        capture_output=True,
+        env=_environment(),
+        check=False,
     )
     if run.returncode:
         reason = run.stderr.decode("utf-8", "replace").strip() or f"exit status {run.returncode}"

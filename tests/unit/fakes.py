@@ -79,7 +79,8 @@ class TableModel:
 
     def __init__(
         self,
-        answer: Callable[[Mapping[str, np.ndarray], int], tuple[np.ndarray, np.ndarray]] | None = None,
+        answer: Callable[[Mapping[str, np.ndarray], int], tuple[np.ndarray, np.ndarray]]
+        | None = None,
         window: int = 64,
     ) -> None:
         self.num_global = len(tiny_tokenizer().frequent)

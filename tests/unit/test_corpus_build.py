@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("datatrove")
 
 from click.testing import CliRunner
+
 from codemlm.errors import CorpusError
 from codemlm_corpus.cli import corpus
 from codemlm_corpus.config import BuildConfig, read_repositories
@@ -178,10 +179,10 @@ def test_an_unreadable_repository_is_counted_and_the_build_goes_on(
 def test_a_stopped_build_resumes_with_what_is_left(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from codemlm_corpus import reader
+    from codemlm_corpus import git, reader
 
     seen: list[str] = []
-    real = reader.list_files
+    real = git.list_files
 
     def stop_at_gamma(git_dir: str, commit: str) -> Any:
         seen.append(Path(git_dir).parent.name)

@@ -47,7 +47,12 @@ def score(
         ("def f(a, b): return a", "a", "len", True),
         ("def f(a, b): return a", "a", "+", False),
         ("def f(a, b): return a", "a", "_", False),
-        ("class A:\n  x = 1\n  def f(self, a): return a", "a", "x", False),  # class names are hidden
+        (
+            "class A:\n  x = 1\n  def f(self, a): return a",
+            "a",
+            "x",
+            False,
+        ),  # class names are hidden
         ("o.a", "a", "anything", True),
         ("o.a", "a", "class", False),
         ("f(a=1, b=2)", "a", "b", False),

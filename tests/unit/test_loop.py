@@ -60,6 +60,12 @@ class FakeSource:
     def validation_batches(self) -> list[Batch]:
         return [self._windows([self.config.seed, 1, n], slice(None)) for n in range(2)]
 
+    def model_fields(self) -> dict[str, Any]:
+        return {}
+
+    def global_candidates(self) -> tuple[np.ndarray, np.ndarray | None]:
+        return np.arange(3)[:, None], None
+
     def _windows(self, seed: list[int], rows: slice) -> Batch:
         rng = np.random.default_rng(seed)
         windows, length = self.config.batch_windows, self.config.window

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from codemlm.errors import SourceError
@@ -19,8 +21,8 @@ CASES = [
     ("(a, *b), c[i] = d", "a:BINDING b:BINDING c:READ i:READ d:READ"),
     ("o.x = o.y.z(p)", "o:READ x:ATTRIBUTE_BINDING o:READ y:ATTRIBUTE z:METHOD p:READ"),
     ("f(x, k=v)", "f:CALL x:READ k:KEYWORD_ARGUMENT v:READ"),
-    ("def f(a, b: T = 1, *c, **d) -> R: pass", "f:DEFINITION a:PARAMETER b:PARAMETER T:TYPE "
-     "1:NUMBER c:PARAMETER d:PARAMETER R:TYPE"),
+    ("def f(a, b: T = 1, *c, **d) -> R: pass", ("f:DEFINITION a:PARAMETER b:PARAMETER T:TYPE "
+     "1:NUMBER c:PARAMETER d:PARAMETER R:TYPE")),
     ("class A(B, metaclass=M): pass", "A:DEFINITION B:READ metaclass:KEYWORD_ARGUMENT M:READ"),
     ("lambda p, q=r: p", "p:PARAMETER q:PARAMETER r:READ p:READ"),
     ("[y for x in z if x]", "y:READ x:BINDING z:READ x:READ"),
@@ -49,7 +51,9 @@ def test_roles(source: str, expected: str) -> None:
 
 
 def test_scopes_hold_what_is_bound_in_them() -> None:
-    source = "import m\ndef f(a, *b):\n    c = [d for d in a if (e := d)]\n    global g\n    g = 1\n"
+    source = (
+        "import m\ndef f(a, *b):\n    c = [d for d in a if (e := d)]\n    global g\n    g = 1\n"
+    )
     parsed = parse(source.encode())
     bound = [(s.kind, sorted(parsed.texts[t] for t in s.bindings)) for s in parsed.scopes]
     assert bound == [
@@ -65,7 +69,7 @@ def test_leaves_are_sorted_disjoint_and_inside() -> None:
     leaves = parse(source).leaves()
     for leaf in leaves:
         assert source[leaf.span.start : leaf.span.end].decode() == leaf.text
-    for left, right in zip(leaves, leaves[1:], strict=False):
+    for left, right in itertools.pairwise(leaves):
         assert left.span.end <= right.span.start
 
 
