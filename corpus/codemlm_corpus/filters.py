@@ -25,22 +25,30 @@ from codemlm_corpus.licences import header_is_refused
 _VENDORED = frozenset(  # folder names
     [
         "vendor",
+        "vendors",
         "vendored",
         "_vendor",
         "_vendored",
-        "vendors",
         "third_party",
+        "third-party",
         "thirdparty",
         "3rdparty",
-        "third-party",
         "extern",
         "externals",
         "_extern",
+        "_external",
+        "_externals",
+        "bundled",
+        "_bundled",
         "site-packages",
         "dist-packages",
         "node_modules",
-        "bundled",
-        "_bundled",
+        "venv",
+        ".venv",
+        ".pyenv",
+        ".tox",
+        ".nox",
+        ".eggs",
     ]
 )
 _VENDORED_FILE = re.compile(r"(^|/)(versioneer|ez_setup|get-pip|six|distribute_setup)\.py$")
@@ -217,10 +225,12 @@ class HeaderFilter(SourceFilter):
         self.held_out = held_out
 
     def reason(self, doc: Document) -> str | None:
-        """Returns ``heldout_header``, ``file_licence``, ``generated`` or None."""
+        """Returns ``heldout_header``, ``heldout_copy``, ``file_licence``, ``generated`` or None."""
         header = header_of(doc.text)
         if self.held_out.excludes_header(header):
             return "heldout_header"
+        if self.held_out.excludes_text(doc.text):
+            return "heldout_copy"
         if header_is_refused(header):
             return "file_licence"
         return "generated" if _GENERATED.search(header[:_GENERATED_CHARS]) else None

@@ -36,7 +36,7 @@ _ALIASES = {
     ),
     "certbot/certbot": ("letsencrypt",),
 }
-# Copied single files name their origin in the header.
+# Copied single files name their origin in the header...
 _HEADERS = re.compile(
     r"(is|are) part of ("
     r"ansible|calibre|buildbot|quod ?libet|beets|scikit-image|mitmproxy|paramiko)\b"
@@ -44,6 +44,72 @@ _HEADERS = re.compile(
     r"|networkx developers|scikit-image (team|developers)|kovid goyal|pandas development team"
     r"|nltk project|sphinx team|pallets[^\n]{0,20}werkzeug|adrian sampson)",
     re.IGNORECASE,
+)
+
+# ...and copied functions beside the code. On the corpus of recipe python-v1 this found 60 files;
+# of those that were looked at, nearly all were real copies.
+_COPY_WORDS = [
+    "adapted",
+    "backported",
+    "based",
+    "borrowed",
+    "copied",
+    "copy",
+    "derived",
+    "extracted",
+    "forked",
+    "inlined",
+    "lifted",
+    "ported",
+    "stolen",
+    "taken",
+    "vendored",
+]
+_ORIGINS = [
+    "aiohttp",
+    "ansible",
+    "blib2to3",
+    "black",
+    "buildbot",
+    "calibre",
+    "celery",
+    "certbot",
+    "cookiecutter",
+    "dask",
+    "fastapi",
+    "httpie",
+    "keras",
+    "luigi",
+    "matplotlib",
+    "mitmproxy",
+    "mypy",
+    "networkx",
+    "nltk",
+    "pandas",
+    "paramiko",
+    "pip",
+    "sanic",
+    "scikit-image",
+    "scrapy",
+    "skimage",
+    "spacy",
+    "sphinx",
+    "sqlalchemy",
+    "thefuck",
+    "tornado",
+    "tqdm",
+    "twisted",
+    "werkzeug",
+    "youtube-dl",
+    "yt-dlp",
+]
+_LICENSORS = ("aqr capital", "werkzeug team")  # the first names in pandas' and Werkzeug's licences
+_ORIGIN = rf"\b({'|'.join(_ORIGINS)})\b"
+_COPIED = re.compile(
+    rf"\b({'|'.join(_COPY_WORDS)})\b[^\n.]{{0,40}}?\bfrom\b( \S*://\S*?/)?[^\n.,]{{0,33}}?{_ORIGIN}"
+    # Data taken from a pandas object is no copy of pandas.
+    r"(?!\.(dataframe|series|index|core)|['\"]? (dataframe|series|index|figure|object|config|docs))"
+    rf"|\bbased ([a-z]+ )?on (the )?(code|implementation|source)[^\n.]{{0,30}}{_ORIGIN}"
 )
 
 
@@ -87,6 +153,19 @@ class HeldOut:
     def excludes_header(self, header: str) -> bool:
         """True if a file's header says that it came from a held-out project."""
         return bool(_HEADERS.search(header))
+
+    def excludes_text(self, text: str) -> bool:
+        """True if a file says anywhere that a part was copied from a held-out project."""
+        lowered = text.lower()
+        if any(name in lowered for name in _LICENSORS):
+            return True
+        # Plain substring tests are a hundred times as fast, and settle nearly every file.
+        named = any(origin in lowered for origin in _ORIGINS)
+        return named and any(
+            _COPIED.search(line)
+            for line in lowered.splitlines()
+            if any(word in line for word in _COPY_WORDS)
+        )
 
 
 def held_out_from(repositories: Iterable[str]) -> HeldOut:

@@ -6,13 +6,14 @@ import pytest
 
 pytest.importorskip("datatrove")
 
+from datatrove.data import Document
+
 from codemlm_corpus import filters
 from codemlm_corpus.caps import RepositoryCap, is_test
 from codemlm_corpus.config import BuildConfig
 from codemlm_corpus.dedup import normalised_content, shingle_hashes
 from codemlm_corpus.heldout import held_out_from
 from codemlm_corpus.reader import decode_source
-from datatrove.data import Document
 
 HELD_OUT = held_out_from(["psf/black", "tornadoweb/tornado", "kovidgoyal/calibre"])
 FUNCTION = "def add(left, right):\n    return left + right\n"
@@ -76,6 +77,9 @@ def test_size_filter(text: str, reason: str | None) -> None:
         ("# under the terms of the GNU Lesser General Public License\n", "file_licence"),
         ("# This file is part of calibre\n", "heldout_header"),
         ("import os\n\n# DO NOT EDIT below\n", None),
+        ("import os\n\n# Adapted from https://github.com/x/tornado/y.py\n", "heldout_copy"),
+        ("import os\n\n# Copied with small changes from matplotlib\n", "heldout_copy"),
+        ("import os\n\n# Taken from a pandas dataframe.\n", None),
     ],
 )
 def test_header_filter(header: str, reason: str | None) -> None:

@@ -32,11 +32,11 @@ GPL = "GNU GENERAL PUBLIC LICENSE\nVersion 3, 29 June 2007"
     ("text", "expected"),
     [
         (MIT, {"MIT"}),
-        (MIT.split("The above")[0], {"MIT-0"}),
+        (MIT.split("The above", maxsplit=1)[0], {"MIT-0"}),
         (BSD, {"BSD-3-Clause"}),
-        (BSD.split("* Neither")[0], {"BSD-2-Clause"}),
+        (BSD.split("* Neither", maxsplit=1)[0], {"BSD-2-Clause"}),
         (ISC, {"ISC"}),
-        (ISC.split(", provided")[0], {"0BSD"}),
+        (ISC.split(", provided", maxsplit=1)[0], {"0BSD"}),
         (APACHE, {"Apache-2.0"}),
         ("# " + APACHE.replace("\n", "\n# "), {"Apache-2.0"}),
         (GPL, {"GPL"}),
@@ -97,7 +97,7 @@ def test_held_out_folders() -> None:
 
 def test_malformed_held_out_list_names_the_line(tmp_path: Path) -> None:
     (tmp_path / "held.txt").write_text("# fine\npsf/black\nblack\n")
-    with pytest.raises(CorpusError, match="held.txt:3"):
+    with pytest.raises(CorpusError, match=r"held\.txt:3"):
         read_held_out(tmp_path / "held.txt")
 
 
@@ -165,7 +165,7 @@ def test_repository_table(tmp_path: Path) -> None:
         ("c/d", "/abs", ""),
     ]
     table.write_text("a/b\n")
-    with pytest.raises(CorpusError, match="repos.tsv:1"):
+    with pytest.raises(CorpusError, match=r"repos\.tsv:1"):
         read_repositories(table)
 
 
