@@ -27,7 +27,8 @@ from typing import (
 import click
 
 from codemlm.errors import CodemlmError, UsageError
-from codemlm.train.loop import BatchSource, TrainConfig, Trainer, open_source
+from codemlm.train.config import TrainConfig
+from codemlm.train.loop import BatchSource, Trainer, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from codemlm.train.loop import TrainConfig
+    from codemlm.train.config import TrainConfig
     from codemlm.train.optim import Layout
 
 FORMAT = 1

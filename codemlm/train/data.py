@@ -18,7 +18,7 @@ from codemlm.types import Role
 from codemlm.units import EncodedFile
 
 if TYPE_CHECKING:
-    from codemlm.train.loop import TrainConfig
+    from codemlm.train.config import TrainConfig
 
 
 class WindowSource:

@@ -34,7 +34,8 @@ from codemlm.train.checkpoint import COUNTS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from codemlm.train.loop import Batch, TrainConfig
+    from codemlm.train.config import TrainConfig
+    from codemlm.train.loop import Batch
 
 Layout = list[tuple[str, list[int]]]
 

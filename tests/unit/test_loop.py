@@ -23,7 +23,8 @@ import numpy as np
 import pytest
 
 from codemlm.errors import CheckpointError, CodemlmError, CorpusError, UsageError
-from codemlm.train.loop import Batch, Prefetcher, TrainConfig, Trainer, TrainResult
+from codemlm.train.config import TrainConfig
+from codemlm.train.loop import Batch, Prefetcher, Trainer, TrainResult
 
 SETTINGS: dict[str, Any] = {
     "seed": 3,
