@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from codemlm.errors import ModelError
 from codemlm.injection import Kind, operator_kind
 from codemlm.rules import CODE_OF_KIND, UNDEFINED_NAME
@@ -39,6 +41,8 @@ SINGLE_FEATURES = ("doubt", "share", "gap", *(f"is_{g}" for g in _GROUP_NAMES))
 VERIFIED_FEATURES = (*SINGLE_FEATURES, "masked_shown", "masked_best", "agrees")
 """Features once the leaf was masked too; see ``verified_features``."""
 
+_MEMBER_ROLES = frozenset({Role.ATTRIBUTE, Role.METHOD, Role.ATTRIBUTE_BINDING})
+_RECEIVER_ROLES = frozenset({Role.READ, Role.CALL, Role.TYPE, *_MEMBER_ROLES})
 _LOWEST = -15.0
 _KIND_OF_ROLE = {
     Role.READ: Kind.VARIABLE,
@@ -226,6 +230,7 @@ class Context:
         self._reach: dict[int, frozenset[str]] = {}
         self._keywords: dict[int, set[str]] | None = None
         self._conditions: frozenset[int] | None = None
+        self._members: dict[str, set[str]] | None = None
 
     def possible(self, leaf: int, alternatives: Iterable[Alternative]) -> list[Alternative]:
         """The alternatives that could stand at the leaf: they parse there and resolve."""
@@ -245,10 +250,48 @@ class Context:
         if not text.isidentifier() or text in self.spec.reserved or text == "_":
             return False
         if role in (Role.READ, Role.UPDATE, Role.CALL):
-            return text in self.reach(int(self.parsed.scopes_of[leaf]))
+            in_reach = text in self.reach(int(self.parsed.scopes_of[leaf]))
+            return in_reach and self._has_member(leaf, text)
         if role is Role.KEYWORD_ARGUMENT:
             return text not in self._sibling_keywords(leaf)
-        return True
+        receiver = self._receiver(leaf)
+        return not receiver or text in self.members.get(receiver, ())
+
+    def _has_member(self, leaf: int, text: str) -> bool:
+        """Whether ``text`` could be a receiver where ``leaf`` is one: the file uses it with the same
+        member elsewhere, or with no member at all."""
+        parsed = self.parsed
+        if leaf + 2 >= len(parsed) or parsed.text(leaf + 1) != self.spec.member_access:
+            return True
+        if parsed.roles[leaf + 2] not in _MEMBER_ROLES:
+            return True
+        known = self.members.get(text)
+        if known is None:
+            return text not in self.spec.self_names
+        return parsed.text(leaf + 2) in known
+
+    def _receiver(self, leaf: int) -> str:
+        """The plain name before the dot, "" where the receiver is an expression."""
+        if leaf < 2 or self.parsed.roles[leaf - 2] not in _RECEIVER_ROLES:
+            return ""
+        return self.parsed.text(leaf - 2)
+
+    @property
+    def members(self) -> dict[str, set[str]]:
+        """Members that each plain name is used with; what classes define belongs to receivers."""
+        if self._members is None:
+            parsed = self.parsed
+            self._members = {}
+            for leaf in np.flatnonzero(np.isin(parsed.roles, list(_MEMBER_ROLES))).tolist():
+                receiver = self._receiver(leaf)
+                if receiver:
+                    self._members.setdefault(receiver, set()).add(parsed.text(leaf))
+            for scope in parsed.scopes:
+                if scope.kind == "class":
+                    for name in self.spec.self_names:
+                        defined = self._members.setdefault(name, set())
+                        defined.update(parsed.texts[t] for t in scope.bindings)
+        return self._members
 
     def _allows_operator(self, leaf: int, shown: str, text: str) -> bool:
         parent = self.names[self.parsed.parents[leaf]]

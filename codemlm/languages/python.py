@@ -119,6 +119,7 @@ PYTHON = LanguageSpec(
         Role.BINDING: Role.ATTRIBUTE_BINDING,
         Role.UPDATE: Role.ATTRIBUTE,
     },
+    member_access=".",
     dotted=frozenset({"dotted_name"}),
     capture=frozenset({"case_pattern", "keyword_pattern", "union_pattern", "as_pattern"}),
     bound_outside_comprehension=frozenset({"named_expression"}),

@@ -44,6 +44,7 @@ class LanguageSpec:
         first_only: transparent node types whose first child alone takes the role handed down.
         member: node type and field of a member access; its name is an attribute, or what
             ``member_roles`` says for the role handed down to the access.
+        member_access: the operator between a receiver and its member.
         dotted: node types of dotted names; only the first name keeps the role handed down.
         capture: places where a lone dotted name binds (patterns).
         bound_outside_comprehension: places that bind in the nearest scope that is no comprehension.
@@ -81,6 +82,7 @@ class LanguageSpec:
     first_only: frozenset[str]
     member: Place
     member_roles: Mapping[Role, Role]
+    member_access: str
     dotted: frozenset[str]
     capture: frozenset[str]
     bound_outside_comprehension: frozenset[str]

@@ -21,6 +21,7 @@ from codemlm.injection import Kind
 from codemlm.rules import CODE_OF_KIND, RULES
 from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative, LeafScore
 from codemlm.syntax import ParsedFile, parse
+from codemlm.types import Role
 
 
 def score(
@@ -53,8 +54,15 @@ def score(
             "x",
             False,
         ),  # class names are hidden
-        ("o.a", "a", "anything", True),
-        ("o.a", "a", "class", False),
+        ("o.a; o.b", "a", "b", True),
+        ("o.a; p.b", "a", "b", False),  # never used with this receiver
+        ("f().a", "a", "b", True),
+        ("class A:\n  def b(self): return self.a", "a", "b", True),
+        ("def f(x, y): x.a; y.a", "x", "y", True),
+        ("def f(x, y): x.a; y.b", "x", "y", False),  # y is known, and not for .a
+        ("def f(x, y): x.a", "x", "y", True),
+        ("def f(self, x): x.a", "x", "self", False),
+        ("o.a; o.b", "a", "class", False),
         ("f(a=1, b=2)", "a", "b", False),
         ("f(a=1, b=2)", "a", "c", True),
         ("a < b", "<", "==", True),
@@ -74,9 +82,12 @@ def test_which_alternatives_are_possible(
     source: str, shown: str, alternative: str, allowed: bool
 ) -> None:
     parsed = parse(source.encode())
-    leaf = [i for i in range(len(parsed)) if parsed.text(i) == shown][-1 if shown == "a" else 0]
-    if source.startswith("f("):
-        leaf = next(i for i in range(len(parsed)) if parsed.text(i) == shown)
+    role_of_use = {Role.PARAMETER, Role.BINDING}
+    leaf = next(
+        i
+        for i in range(len(parsed))
+        if parsed.text(i) == shown and parsed.roles[i] not in role_of_use
+    )
     assert Context(parsed).allows(leaf, alternative) is allowed
 
 
@@ -84,8 +95,8 @@ def test_which_alternatives_are_possible(
     ("source", "shown", "which", "suggested", "kind", "fixed"),
     [
         ("def f(a, b): return a", "a", 1, "b", Kind.VARIABLE, "def f(a, b): return b"),
-        ("o.x = 1", "x", 0, "y", Kind.ATTRIBUTE, "o.y = 1"),
-        ("o.x()", "x", 0, "y", Kind.FUNCTION, "o.y()"),
+        ("o.y; o.x = 1", "x", 0, "y", Kind.ATTRIBUTE, "o.y; o.y = 1"),
+        ("o.y; o.x()", "x", 0, "y", Kind.FUNCTION, "o.y; o.y()"),
         ("f(a=1)", "a", 0, "b", Kind.KEYWORD_ARGUMENT, "f(b=1)"),
         ("a < b", "<", 0, "<=", Kind.COMPARISON, "a <= b"),
         ("a == b", "==", 0, "is", Kind.IDENTITY, "a is b"),
