@@ -1,10 +1,11 @@
-"""A training checkpoint as a `codemlm.scoring.LeafModel`: what the exported model is compared with."""
+"""A training checkpoint as a `codemlm.scoring.LeafModel`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +20,10 @@ CANDIDATES = ("candidate_ids", "candidate_slots", "candidate_global")
 
 
 class TorchModel:
-    """Runs a model in PyTorch, in float32.
+    """Runs a model in PyTorch.
 
     Args:
-        model: the model; it is put into evaluation mode.
+        model: the model, in float32; it is put into evaluation mode.
         window: longest window in subtokens that it was trained for.
 
     Attributes:
@@ -31,7 +32,8 @@ class TorchModel:
     """
 
     def __init__(self, model: CodeMLMForLeafPrediction, window: int) -> None:
-        self.model = model.float().eval()
+        self.model = model
+        self.model.train(False)
         self.window = window
         self.num_global: int = model.config.num_global_candidates
 
@@ -70,10 +72,12 @@ def load_tokenizer(checkpoint: Path) -> LeafTokenizer:
     for folder in (checkpoint, *([Path(str(data))] if data else [])):
         if (folder / "tokenizer.json").is_file():
             return LeafTokenizer.load(folder / "tokenizer.json")
-    raise CheckpointError(f"{checkpoint}: no tokenizer.json here nor in its data folder; copy it here")
+    raise CheckpointError(
+        f"{checkpoint}: no tokenizer.json here nor in its data folder; copy it here"
+    )
 
 
-def _settings(checkpoint: Path) -> dict[str, object]:
+def _settings(checkpoint: Path) -> dict[str, Any]:
     """The training configuration that a checkpoint of `codemlm.train` holds, else nothing."""
     try:
         state = json.loads((checkpoint / "checkpoint.json").read_text("utf-8"))

@@ -1,0 +1,1 @@
+"""How well mistakes are found: injected ones, beside baselines, in code never trained on."""
