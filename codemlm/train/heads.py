@@ -46,7 +46,8 @@ class LeafEmbedding(nn.Module):
     ) -> Tensor:
         """Returns the summed vectors (B, T, D); every argument is int64 (B, T)."""
         known: Tensor = self.token(input_ids) + self.role(role_ids) + self.slot(slot_ids)
-        return known + self.parent(parent_ids) + self.grandparent(grandparent_ids)
+        known = known + self.parent(parent_ids) + self.grandparent(grandparent_ids)
+        return known
 
 
 class CandidateComposer(nn.Module):

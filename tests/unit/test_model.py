@@ -97,7 +97,7 @@ def layer_norm(row: list[float], weight: Tensor | None = None, bias: Tensor | No
 def linear(layer: torch.nn.Linear, row: list[float]) -> list[float]:
     """One row through a linear layer, by its definition."""
     bias: list[float] = [0.0] * layer.out_features
-    if layer.bias is not None:  # type: ignore[redundant-expr]  # torch types it as always there
+    if layer.bias is not None:
         bias = layer.bias.tolist()
     rows = zip(layer.weight.tolist(), bias, strict=True)
     return [sum(w * x for w, x in zip(ws, row, strict=True)) + b for ws, b in rows]
