@@ -1,0 +1,222 @@
+"""Scans files: reads and parses them, scores many in one forward pass, and streams their findings.
+
+Files go through in chunks. The first is small, so that the first finding comes soon; later ones are
+large enough to fill batches, and small enough that memory stays flat and results keep coming.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from codemlm.discovery import Target, is_generated
+from codemlm.errors import CodemlmError, SourceError
+from codemlm.findings import Calibration, Finding, judge, propose
+from codemlm.injection import Sites
+from codemlm.languages import PYTHON, language_for_path
+from codemlm.positions import LineIndex
+from codemlm.pragmas import Pragmas, pragmas_of
+from codemlm.scoring import FileToScore, LeafScore, Scorer
+from codemlm.source import MAX_BYTES, Failure, Reason, SourceFile, read_source
+from codemlm.syntax import ParsedFile, parse
+from codemlm.undefined import undefined_names
+from codemlm.units import encode_with_texts
+
+FIRST_CHUNK_BYTES = 8_000
+CHUNK_BYTES = 256_000
+CHUNK_FILES = 64
+LEAVES_PER_MASKING = 150
+"""One judged leaf in so many may be verified by masking. A masked leaf costs a window of its own:
+this rate adds about a third to the cost of the single pass."""
+LEAST_MASKINGS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """What a scan reports.
+
+    Attributes:
+        min_confidence: least confidence of a finding; None: the calibration's threshold.
+        select, ignore: prefixes of rule codes; the longest that fits a rule decides.
+        include_generated: whether discovered files that say they are generated are scanned.
+        max_bytes: size above which files are left out.
+        debug: whether an internal error is raised instead of reported as the file's failure.
+    """
+
+    min_confidence: float | None = None
+    select: tuple[str, ...] = ("",)
+    ignore: tuple[str, ...] = ()
+    include_generated: bool = False
+    max_bytes: int = MAX_BYTES
+    debug: bool = False
+
+    def wants(self, rule: str) -> bool:
+        """Whether findings of ``rule`` are reported."""
+        chosen = max((len(p) for p in self.select if rule.startswith(p)), default=-1)
+        return chosen > max((len(p) for p in self.ignore if rule.startswith(p)), default=-1)
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """A file that was read.
+
+    Attributes:
+        path: as the user would write it.
+        source: the UTF-8 text that spans refer to.
+        findings: reported ones, most confident first.
+        num_errors: places that did not parse; nothing inside them is judged.
+        num_silenced: findings that a pragma silenced.
+        is_generated: whether the file was passed over because it says that a tool wrote it.
+    """
+
+    path: str
+    source: bytes
+    findings: tuple[Finding, ...] = ()
+    num_errors: int = 0
+    num_silenced: int = 0
+    is_generated: bool = False
+
+
+@dataclass(slots=True)
+class _Work:
+    """A parsed file on its way through the model."""
+
+    result: FileResult
+    parsed: ParsedFile
+    pragmas: Pragmas
+
+
+class Scanner:
+    """Finds likely mistakes with a model.
+
+    Args:
+        scorer: the model's scorer.
+        calibration: the model's calibration.
+        options: what is reported.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        calibration: Calibration,
+        options: ScanOptions | None = None,
+    ) -> None:
+        self.scorer = scorer
+        self.calibration = calibration
+        self.options = options or ScanOptions()
+
+    def scan(self, targets: Iterable[Target | Failure]) -> Iterator[FileResult | Failure]:
+        """Results of files in the order of ``targets``; trouble with a file is a result too."""
+        chunk: list[SourceFile | FileResult | Failure] = []
+        size, budget = 0, FIRST_CHUNK_BYTES
+        for target in targets:
+            read = self._read(target)
+            chunk.append(read)
+            if isinstance(read, SourceFile):
+                size += len(read.source)
+            if size >= budget or len(chunk) >= CHUNK_FILES:
+                yield from self._scan_chunk(chunk)
+                chunk, size, budget = [], 0, min(2 * budget, CHUNK_BYTES)
+        yield from self._scan_chunk(chunk)
+
+    def scan_source(self, source: SourceFile) -> FileResult | Failure:
+        """The result of one text."""
+        return next(self._scan_chunk([source]))
+
+    def findings(
+        self, parsed: Sequence[ParsedFile], paths: Sequence[str] = ()
+    ) -> list[list[Finding]]:
+        """Every leaf of each file that could be a finding, most confident first.
+
+        Args:
+            parsed: the files.
+            paths: their paths, which tell stubs from modules.
+        """
+        if not parsed:
+            return []
+        files = [
+            FileToScore(*encode_with_texts(one, self.scorer.tokenizer, Sites())) for one in parsed
+        ]
+        scores = self.scorer.score(files)
+        return [
+            self._judge(one, file, of_file, stub=path.endswith(".pyi"))
+            for one, file, of_file, path in zip(
+                parsed, files, scores, paths or [""] * len(parsed), strict=True
+            )
+        ]
+
+    def _judge(
+        self, parsed: ParsedFile, file: FileToScore, scores: list[LeafScore], *, stub: bool
+    ) -> list[Finding]:
+        limit = max(LEAST_MASKINGS, len(scores) // LEAVES_PER_MASKING)
+        leaves = propose(parsed, scores, limit)
+        masked = {s.leaf: s for s in self.scorer.score_masked(file, leaves)} if leaves else {}
+        undefined = {name.leaf: name.candidates for name in undefined_names(parsed, stub=stub)}
+        return judge(parsed, scores, masked, undefined, self.calibration)
+
+    def _read(self, target: Target | Failure) -> SourceFile | FileResult | Failure:
+        if isinstance(target, Failure):
+            return target
+        options = self.options
+        read = read_source(target.path, explicit=target.explicit, limit=options.max_bytes)
+        passed_over = not (target.explicit or options.include_generated)
+        if isinstance(read, SourceFile) and passed_over and is_generated(read.source):
+            return FileResult(read.path, read.source, is_generated=True)
+        return read
+
+    def _scan_chunk(
+        self, chunk: Sequence[SourceFile | FileResult | Failure]
+    ) -> Iterator[FileResult | Failure]:
+        prepared = [self._prepare(one) if isinstance(one, SourceFile) else one for one in chunk]
+        works = [p for p in prepared if isinstance(p, _Work) and not p.pragmas.whole_file]
+        found = self._find(works)
+        for one in prepared:
+            if not isinstance(one, _Work):
+                yield one
+            elif one.pragmas.whole_file:
+                yield one.result
+            else:
+                findings = found[id(one)]
+                yield findings if isinstance(findings, Failure) else self._report(one, findings)
+
+    def _prepare(self, file: SourceFile) -> _Work | Failure:
+        try:
+            parsed = parse(file.source, language_for_path(file.path) or PYTHON)
+            result = FileResult(file.path, file.source, num_errors=len(parsed.error_spans))
+            return _Work(result, parsed, pragmas_of(parsed))
+        except Exception as error:  # noqa: BLE001  # one bad file must not stop the others
+            return self._failure(file.path, error)
+
+    def _find(self, works: Sequence[_Work]) -> dict[int, list[Finding] | Failure]:
+        """Findings by identity of the work; if a batch fails, each of its files is tried alone."""
+        try:
+            paths = [work.result.path for work in works]
+            found = self.findings([work.parsed for work in works], paths)
+        except Exception as error:  # noqa: BLE001  # as above
+            if len(works) == 1:
+                return {id(works[0]): self._failure(works[0].result.path, error)}
+            self._failure("", error)
+            alone: dict[int, list[Finding] | Failure] = {}
+            for work in works:
+                alone |= self._find([work])
+            return alone
+        return {id(work): of_work for work, of_work in zip(works, found, strict=True)}
+
+    def _failure(self, path: str, error: Exception) -> Failure:
+        """The failure that an exception is, unless it must not be passed over."""
+        if isinstance(error, SourceError):
+            return Failure(path, Reason.UNDECODABLE, str(error))
+        if self.options.debug or isinstance(error, CodemlmError):
+            raise error
+        return Failure(path, Reason.INTERNAL, f"{type(error).__name__}: {error}")
+
+    def _report(self, work: _Work, found: Sequence[Finding]) -> FileResult:
+        options = self.options
+        least = options.min_confidence
+        least = self.calibration.threshold if least is None else least
+        wanted = [f for f in found if f.confidence >= least and options.wants(f.rule)]
+        if not wanted:
+            return work.result
+        index = LineIndex(work.parsed.source)
+        kept = [f for f in wanted if not work.pragmas.silence(f.rule, index.line_of(f.span.start))]
+        return replace(work.result, findings=tuple(kept), num_silenced=len(wanted) - len(kept))
