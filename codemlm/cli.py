@@ -1,0 +1,339 @@
+"""The command line: options, exit codes, and what becomes of errors.
+
+Exit codes: 0 clean, 1 findings, 2 an error, 130 interrupted, 141 closed pipe.
+Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from codemlm import __version__
+from codemlm.errors import CodemlmError, UsageError
+from codemlm.terminal import default_threads, use_utf8
+
+ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
+
+EXTRAS = {
+    "torch": "train",
+    "transformers": "train",
+    "safetensors": "train",
+    "onnx": "train",
+    "onnxscript": "train",
+    "datatrove": "corpus",
+    "loguru": "corpus",
+}
+"""Packages that come with an extra, and which."""
+
+MOUNTED = {
+    "train": ("codemlm.train.__main__", "main", "Train and export models (needs codemlm[train])."),
+    "corpus": ("codemlm_corpus.cli", "main", "Build training corpora (needs codemlm[corpus])."),
+    "eval": ("codemlm.evaluation.command", "eval_command", "Measure a model on known bugs."),
+}
+"""Commands of other packages: module, object, and what the overview says of them."""
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class _Commands(click.Group):
+    """A group whose mounted commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *MOUNTED]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in MOUNTED:
+            return super().get_command(ctx, cmd_name)
+        module, name, _ = MOUNTED[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        own = [(n, c.get_short_help_str(90)) for n, c in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl([*own, *((n, text) for n, (_, _, text) in MOUNTED.items())])
+
+
+@click.group(cls=_Commands, context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="codemlm")
+def cli() -> None:
+    """Finds the tokens of your code that are probably not what you meant."""
+
+
+def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """One decorator out of several."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_MODEL_OPTION = click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    envvar="CODEMLM_MODEL",
+    metavar="DIR",
+    help="Folder of the model, instead of the one that comes with codemlm.",
+)
+_SHARED = _options(
+    click.option(
+        "-o",
+        "--output-file",
+        type=click.Path(),
+        metavar="FILE",
+        help="Write the results to a file.",
+    ),
+    click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="Colours. NO_COLOR and FORCE_COLOR are obeyed.",
+    ),
+    click.option(
+        "--threads",
+        type=click.IntRange(1),
+        default=None,
+        metavar="N",
+        help="Threads of the model.  [default: one a core, at most 8]",
+    ),
+    _MODEL_OPTION,
+    click.option(
+        "--stdin-filename",
+        default="<stdin>",
+        metavar="NAME",
+        help="Name of what `-` reads from standard input.",
+    ),
+)
+
+
+def _codes(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Rule prefixes of a repeatable option whose values may be lists with commas."""
+    parts = (part.strip().upper() for value in values for part in value.split(","))
+    return tuple(part for part in parts if part)
+
+
+@cli.command("scan")
+@click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["full", "concise", "json", "github"]),
+    default="full",
+    show_default=True,
+    envvar="CODEMLM_OUTPUT_FORMAT",
+    help="full: code frames. concise: a line a finding. json: an object a line. "
+    "github: annotations.",
+)
+@click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    metavar="P",
+    help="Least confidence of a finding, 0 to 1; 0 shows everything that could be one.  "
+    "[default: the model's]",
+)
+@click.option(
+    "--select", multiple=True, callback=_codes, metavar="CODES", help="Only these rules (prefixes)."
+)
+@click.option(
+    "--ignore", multiple=True, callback=_codes, metavar="CODES", help="Not these rules (prefixes)."
+)
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="GLOB",
+    help="Leave out what matches, besides .gitignore and the usual folders; as in .gitignore.",
+)
+@click.option("--force-exclude", is_flag=True, help="Exclude files named explicitly, too.")
+@click.option("--include-generated", is_flag=True, help="Scan generated files, too.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 although there are findings.")
+@click.option("--statistics", is_flag=True, help="Print counts by rule instead of the findings.")
+@click.option("-q", "--quiet", is_flag=True, help="Print no summary.")
+@_SHARED
+def scan_command(**given: Any) -> int:
+    """Reports the places of files and folders that are probably wrong.
+
+    PATH is a file, a folder, or - for standard input; by default the working directory. Exits with
+    0 if there are no findings, 1 if there are, and 2 if something could not be scanned.
+    """
+    from codemlm.commands import Output, ScanRequest, scan
+
+    return scan(
+        ScanRequest(
+            paths=given["paths"] or (".",),
+            output=Output(
+                given["output_format"], given["output_file"], given["color"], given["quiet"]
+            ),
+            min_confidence=given["min_confidence"],
+            select=given["select"],
+            ignore=given["ignore"],
+            exclude=given["exclude"],
+            force_exclude=given["force_exclude"],
+            include_generated=given["include_generated"],
+            stdin_filename=given["stdin_filename"],
+            exit_zero=given["exit_zero"],
+            statistics=given["statistics"],
+            threads=given["threads"] or default_threads(),
+            model=given["model"],
+            debug=_is_debugging(),
+        )
+    )
+
+
+@cli.command("score")
+@click.argument("file", type=click.Path())
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["listing", "json"]),
+    default="listing",
+    show_default=True,
+    help="listing: the text as a heat map. json: an object a line for each leaf.",
+)
+@click.option(
+    "--exact",
+    is_flag=True,
+    help="Mask every leaf in turn: slow, the textbook pseudo-likelihood.",
+)
+@click.option(
+    "--gate-only", is_flag=True, help="Mask none: fast, no likelihood for definitions and strings."
+)
+@click.option(
+    "--top",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Note the N most doubtful leaves; in JSON, print only them.  [default: 20; all]",
+)
+@_SHARED
+def score_command(**given: Any) -> int:
+    """Shows how likely each leaf of FILE is, and what would be likelier there."""
+    from codemlm.commands import Output, ScoreRequest, score
+
+    if given["exact"] and given["gate_only"]:
+        raise click.UsageError("--exact masks every leaf and --gate-only none: choose one.")
+    return score(
+        ScoreRequest(
+            path=given["file"],
+            output=Output(given["output_format"], given["output_file"], given["color"]),
+            exact=given["exact"],
+            gate_only=given["gate_only"],
+            top=given["top"],
+            stdin_filename=given["stdin_filename"],
+            threads=given["threads"] or default_threads(),
+            model=given["model"],
+        )
+    )
+
+
+@cli.command("rule")
+@click.argument("code", required=False)
+def rule_command(code: str | None) -> int:
+    """Explains a rule, or lists all of them."""
+    from codemlm.rules import RULES
+
+    if code is None:
+        width = max(len(rule.name) for rule in RULES.values())
+        for rule in RULES.values():
+            click.echo(f"{rule.code}  {rule.name:<{width}}  {rule.summary}")
+        return 0
+    found = [r for r in RULES.values() if code.upper() == r.code or code.lower() == r.name]
+    if not found:
+        raise UsageError(f"there is no rule {code!r}; `codemlm rule` lists them")
+    rule = found[0]
+    wrong, meant = rule.example
+    click.echo(f"{rule.code} {rule.name}\n\n{rule.summary}\n")
+    click.echo(f"For example:\n\n    {wrong}\n\nwhere this was meant:\n\n    {meant}\n")
+    click.echo(f"To silence it on a line:  # codemlm: ignore[{rule.code}]")
+    return 0
+
+
+@cli.group("model")
+def model_group() -> None:
+    """About the model."""
+
+
+@model_group.command("info")
+@_MODEL_OPTION
+def model_info(model: Path | None) -> int:
+    """Prints what is known of the model: where it came from and how it was calibrated."""
+    from codemlm.commands import model_facts
+
+    facts = model_facts(model)
+    width = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        click.echo(f"{name:<{width}}  {value}")
+    return 0
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code, whatever happens.
+
+    click's own ``main`` is not used: it exits with 1, our code for findings, when a pipe closes.
+    """
+    use_utf8()
+    if "_CODEMLM_COMPLETE" in os.environ:
+        cli.main(args=None if args is None else list(args), prog_name="codemlm")
+    try:
+        arguments = list(sys.argv[1:] if args is None else args)
+        with cli.make_context("codemlm", arguments) as context:
+            result = cli.invoke(context)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as exit_request:
+        return exit_request.exit_code
+    except click.ClickException as error:
+        error.show()
+        return ERROR
+    except (KeyboardInterrupt, click.Abort):
+        return _leave_quietly(INTERRUPTED)
+    except BrokenPipeError:
+        return _leave_quietly(PIPE_CLOSED)
+    except CodemlmError as error:
+        return _fail(str(error))
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            return _fail_internally(error)
+        return _fail(f"this needs {error.name}: pip install 'codemlm[{extra}]'")
+    except Exception as error:  # noqa: BLE001  # a traceback would exit with 1, which means findings
+        return _fail_internally(error)
+
+
+def _fail(message: str) -> int:
+    click.echo(f"error: {message}", err=True)
+    return ERROR
+
+
+def _fail_internally(error: Exception) -> int:
+    if _is_debugging():
+        import traceback
+
+        traceback.print_exception(error)
+    text = " ".join(str(error).split())
+    return _fail(
+        f"internal error: {type(error).__name__}: {text[:500]}\n"
+        "This is a mistake in codemlm; CODEMLM_DEBUG=1 shows where."
+    )
+
+
+def _leave_quietly(code: int) -> int:
+    """Keeps the interpreter from complaining about output that nobody reads."""
+    with contextlib.suppress(OSError, ValueError):
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+    return code
+
+
+def _is_debugging() -> bool:
+    return os.environ.get("CODEMLM_DEBUG", "") not in ("", "0")

@@ -1,0 +1,322 @@
+"""What the commands do, once the command line is read. Everything heavy is imported here, late."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from codemlm.errors import ModelError, SourceError, UsageError
+from codemlm.source import MAX_BYTES, Failure, Reason, SourceFile, decode_source, read_source
+from codemlm.terminal import (
+    Prefetch,
+    ProgressLine,
+    open_output,
+    utf8_path,
+    wants_color,
+    width_of,
+)
+
+if TYPE_CHECKING:
+    from codemlm.findings import Calibration
+    from codemlm.manifest import Manifest
+    from codemlm.report import Reporter, Summary
+    from codemlm.scanner import FileResult, Scanner
+    from codemlm.scoring import Scorer
+
+STDIN = "-"
+DEFAULT_NOTES = 20
+"""Leaves that a listing notes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How results are printed.
+
+    Attributes:
+        format: of the command's formats.
+        file: path to write to; None: standard output.
+        color: "auto", "always" or "never".
+        quiet: whether the summary is left out.
+    """
+
+    format: str
+    file: str | None
+    color: str
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRequest:
+    """What `codemlm scan` was asked for; see its options."""
+
+    paths: Sequence[str]
+    output: Output
+    min_confidence: float | None
+    select: tuple[str, ...]
+    ignore: tuple[str, ...]
+    exclude: tuple[str, ...]
+    force_exclude: bool
+    include_generated: bool
+    stdin_filename: str
+    exit_zero: bool
+    statistics: bool
+    threads: int
+    model: Path | None
+    debug: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """What `codemlm score` was asked for; see its options."""
+
+    path: str
+    output: Output
+    exact: bool
+    gate_only: bool
+    top: int | None
+    stdin_filename: str
+    threads: int
+    model: Path | None
+
+
+def load_model(folder: Path | None, threads: int) -> tuple[Scorer, Calibration]:
+    """The model of a folder, or the shipped one, and its calibration.
+
+    Raises:
+        ModelError: if it is missing, corrupt, or made for another version.
+    """
+    from codemlm.backend import OnnxModel, default_model_path
+    from codemlm.findings import Calibration
+    from codemlm.manifest import TOKENIZER
+    from codemlm.scoring import Scorer
+    from codemlm.tokenizer import LeafTokenizer
+
+    folder = folder or default_model_path()
+    model = OnnxModel.load(folder, threads=threads)
+    _check_grammars(folder, model.manifest)
+    tokenizer = LeafTokenizer.load(folder / TOKENIZER)
+    facts = model.manifest.calibration
+    calibration = Calibration() if facts is None else Calibration.from_json(facts)
+    return Scorer(model, tokenizer), calibration
+
+
+def _check_grammars(folder: Path, manifest: Manifest) -> None:
+    """Checks that node types have the numbers that the model was trained with.
+
+    Raises:
+        ModelError: if a grammar's have changed.
+    """
+    from codemlm.languages import LANGUAGES
+    from codemlm.manifest import fingerprint
+    from codemlm.syntax import node_type_names
+
+    for language, digest in manifest.node_types.items():
+        spec = LANGUAGES.get(language)
+        if spec is not None and fingerprint(node_type_names(spec)) != digest:
+            raise ModelError(
+                f"{folder}: made for another version of {spec.grammar_module}; "
+                "install the one that this codemlm asks for, or export the model again"
+            )
+
+
+def check_rules(prefixes: Iterable[str]) -> None:
+    """Checks that each prefix fits a rule.
+
+    Raises:
+        UsageError: if one fits none.
+    """
+    from codemlm.rules import RULES
+
+    for prefix in prefixes:
+        if not any(code.startswith(prefix) for code in RULES):
+            raise UsageError(f"no rule begins with {prefix!r}; `codemlm rule` lists them")
+
+
+def scan(request: ScanRequest) -> int:
+    """Runs `codemlm scan`; returns the exit code."""
+    started = time.monotonic()
+    check_rules([*request.select, *request.ignore])
+    from codemlm.report import make_reporter
+    from codemlm.scanner import Scanner, ScanOptions
+
+    options = ScanOptions(
+        min_confidence=request.min_confidence,
+        select=request.select or ("",),
+        ignore=request.ignore,
+        include_generated=request.include_generated,
+        debug=request.debug,
+    )
+    scorer, calibration = load_model(request.model, request.threads)
+    scanner = Scanner(scorer, calibration, options)
+    with opened(request.output.file) as out:
+        reporter = make_reporter(
+            request.output.format,
+            out,
+            color=wants_color(request.output.color, out),
+            width=width_of(out),
+            statistics=request.statistics,
+        )
+        summary = _scan_all(request, scanner, reporter)
+    if not request.output.quiet:
+        sys.stderr.write(summary.text(time.monotonic() - started) + "\n")
+    if summary.errors:
+        return 2
+    return 1 if summary.findings and not request.exit_zero else 0
+
+
+def _scan_all(request: ScanRequest, scanner: Scanner, reporter: Reporter) -> Summary:
+    from codemlm.discovery import Discovery
+    from codemlm.report import Summary
+
+    discovery = Discovery(
+        exclude=request.exclude,
+        force_exclude=request.force_exclude,
+        include_generated=request.include_generated,
+    )
+    summary, progress = Summary(), ProgressLine("scanning", "files")
+    targets = Prefetch(discovery.files(path for path in request.paths if path != STDIN))
+    results = scanner.scan(targets)
+    if STDIN in request.paths and not discovery.excludes(request.stdin_filename):
+        results = itertools.chain([_scan_stdin(scanner, request.stdin_filename)], results)
+    try:
+        for done, result in enumerate(results, start=1):
+            summary.add(result)
+            if isinstance(result, Failure):
+                if result.is_error or result.explicit:
+                    progress.clear()
+                    sys.stderr.write(failure_line(result))
+            elif result.findings:
+                progress.clear()
+                reporter.file(result)
+            progress.update(done, targets.found if targets.complete else None, result.path)
+    finally:
+        progress.clear()
+    reporter.finish()
+    return summary
+
+
+def _scan_stdin(scanner: Scanner, name: str) -> FileResult | Failure:
+    read = read_stdin(name)
+    return read if isinstance(read, Failure) else scanner.scan_source(read)
+
+
+def read_stdin(name: str) -> SourceFile | Failure:
+    """What standard input holds, under a name."""
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        return Failure(name, Reason.TOO_LARGE, f"larger than {MAX_BYTES:,} bytes", explicit=True)
+    return decode_source(data, name, explicit=True)
+
+
+def failure_line(failure: Failure) -> str:
+    """A line that says what is wrong with a file."""
+    kind = "error" if failure.is_error else "note"
+    plain = failure.reason in (Reason.MISSING, Reason.NOT_A_FILE)  # the detail says it all
+    reason = "" if plain else f"{failure.reason}: "
+    line = f"{utf8_path(failure.path)}: {reason}{failure.detail}"
+    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return f"{kind}: {printable}\n"
+
+
+def score(request: ScoreRequest) -> int:
+    """Runs `codemlm score`; returns the exit code.
+
+    Raises:
+        SourceError: if the file cannot be read.
+    """
+    from codemlm.heatmap import heat_of, heat_record, worst
+    from codemlm.languages import PYTHON, language_for_path
+    from codemlm.positions import LineIndex
+    from codemlm.report import json_line
+    from codemlm.syntax import parse
+
+    if request.path == STDIN:
+        read = read_stdin(request.stdin_filename)
+    else:
+        read = read_source(request.path, explicit=True)
+    if isinstance(read, Failure):
+        raise SourceError(failure_line(read).partition(": ")[2].rstrip("\n"))
+    parsed = parse(read.source, language_for_path(read.path) or PYTHON)
+    scorer, _ = load_model(request.model, request.threads)
+    progress = ProgressLine("masking", "leaves")
+    try:
+        heat = heat_of(
+            parsed,
+            scorer,
+            exact=request.exact,
+            gate_only=request.gate_only,
+            advance=progress.update,
+        )
+    finally:
+        progress.clear()
+    with opened(request.output.file) as out:
+        if request.output.format == "json":
+            index = LineIndex(read.source)
+            for one in heat if request.top is None else worst(heat, request.top):
+                out.write(json_line(heat_record(read.path, index, one)) + "\n")
+        else:
+            from codemlm.listing import Listing
+
+            listing = Listing(
+                out, color=wants_color(request.output.color, out), width=width_of(out)
+            )
+            top = DEFAULT_NOTES if request.top is None else request.top
+            listing.print_file(read.path, read.source, heat, top)
+    return 0
+
+
+@contextmanager
+def opened(path: str | None) -> Iterator[TextIO]:
+    """The stream that results go to, flushed in the end, and closed if it is a file."""
+    out = open_output(path)
+    try:
+        yield out
+        out.flush()
+    finally:
+        if path is not None:
+            out.close()
+
+
+def model_facts(folder: Path | None) -> list[tuple[str, str]]:
+    """Names and values of what `codemlm model info` prints.
+
+    Raises:
+        ModelError: if there is no such model.
+    """
+    from codemlm.backend import default_model_path
+    from codemlm.findings import Calibration
+    from codemlm.manifest import Manifest
+
+    folder = folder or default_model_path()
+    manifest = Manifest.read(folder)
+    size = sum(file.bytes for file in manifest.files.values())
+    facts = [
+        ("name", f"{manifest.name} {manifest.version}"),
+        ("folder", str(folder)),
+        ("size", f"{size / 1e6:.1f} MB"),
+        ("languages", ", ".join(manifest.node_types)),
+        ("window", f"{manifest.window} subtokens"),
+        ("candidates", f"{manifest.num_global:,} frequent leaves, and the names of the file"),
+    ]
+    if manifest.calibration is None:
+        facts.append(("calibration", "none: confidences are not measured"))
+    else:
+        calibration = Calibration.from_json(manifest.calibration)
+        facts.append(("threshold", f"{calibration.threshold:.3f}"))
+        facts += _flat("calibration", calibration.notes)
+    return [*facts, *_flat("training", manifest.training), *_flat("parity", manifest.parity)]
+
+
+def _flat(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The entries of a nested table, under dotted names."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(f"{prefix}.{name}", value)
+        else:
+            yield f"{prefix}.{name}", f"{value:.6g}" if isinstance(value, float) else str(value)
