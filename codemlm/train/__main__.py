@@ -1,7 +1,14 @@
-"""Command line of training: ``python -m codemlm.train pretrain --data DIR --out DIR``.
+"""Command line of training.
 
-Options are made from the fields of `TrainConfig`. torch and transformers are imported once a run
-begins, so ``--help`` answers at once. Under torchrun, every process runs this same command.
+In the order of use::
+
+    python -m codemlm.train tokenizer --corpus CORPUS --data DATA
+    python -m codemlm.train pack --corpus CORPUS --data DATA
+    python -m codemlm.train pretrain --data DATA --out RUN
+
+The options of ``pretrain`` are made from the fields of `TrainConfig`. torch and transformers are
+imported once a run begins, so ``--help`` answers at once. Under torchrun, every process runs this
+same command.
 """
 
 from __future__ import annotations
@@ -10,7 +17,9 @@ import ctypes
 import json
 import os
 import sys
+import time
 import types
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import (
@@ -27,11 +36,11 @@ from typing import (
 import click
 
 from codemlm.errors import CodemlmError, UsageError
-from codemlm.train.config import TrainConfig
+from codemlm.train.config import NUM_FREQUENT, VOCAB_SIZE, TrainConfig
 from codemlm.train.loop import BatchSource, Trainer, open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import nn
 
@@ -209,9 +218,135 @@ def keep_freed_memory() -> None:
     mallopt(top_pad, 1 << 28)
 
 
+class ProgressLines:
+    """Lines on stderr about repositories: one every few seconds, and the last."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.printed = 0.0
+
+    def __call__(self, done: int, total: int, text: str) -> None:
+        """Prints a line where one is due."""
+        now = time.monotonic()
+        if done in (0, total) or now - self.printed >= 5:
+            click.echo(f"{self.what} {done:,}/{total:,}  {text}", err=True)
+            self.printed = now
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Ends the program with a line on stderr and exit code 2 if files or settings are at fault."""
+    try:
+        yield
+    except (CodemlmError, OSError) as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+
+
+def data_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options that all preparation of data has."""
+    folder = click.Path(file_okay=False, path_type=Path)
+    for option in (
+        click.option("--force", is_flag=True, help="Make anew what is there already."),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            help="Processes; each takes some hundred megabytes.",
+        ),
+        click.option(
+            "--data",
+            type=folder,
+            required=True,
+            help="Folder of training data, with tokenizer.json and a folder of shards a split.",
+        ),
+        click.option(
+            "--corpus", type=folder, required=True, help="Folder that 'codemlm_corpus build' made."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def main() -> None:
-    """Trains codemlm models."""
+    """Trains codemlm models: tokenizer, then pack, then pretrain."""
+
+
+@main.command()
+@data_options
+@click.option(
+    "--vocab-size", default=VOCAB_SIZE, show_default=True, help="Subtokens, special ones included."
+)
+@click.option(
+    "--frequent",
+    default=NUM_FREQUENT,
+    show_default=True,
+    help="Global candidates: leaves that may be meant anywhere.",
+)
+def tokenizer(
+    corpus: Path, data: Path, workers: int, force: bool, vocab_size: int, frequent: int
+) -> None:
+    """Trains the tokenizer on the training split of a corpus: DATA/tokenizer.json.
+
+    Shards and models made with an older tokenizer do not fit a new one, so an existing one is only
+    replaced with --force.
+    """
+    from codemlm.train.prepare import build_tokenizer
+
+    path = data / "tokenizer.json"
+    with reported():
+        if path.exists() and not force:
+            raise UsageError(
+                f"{path} exists, and shards and models may need it; choose another --data folder, "
+                "or replace it with --force"
+            )
+        made = build_tokenizer(
+            corpus / "train",
+            path,
+            vocab_size=vocab_size,
+            num_frequent=frequent,
+            workers=workers,
+            progress=ProgressLines("tokenizer"),
+        )
+    sizes = f"{made.vocab_size:,} subtokens, {len(made.frequent):,} frequent leaves"
+    click.echo(f"{path}: {sizes}", err=True)
+
+
+@main.command()
+@data_options
+def pack(corpus: Path, data: Path, workers: int, force: bool) -> None:
+    """Encodes the splits of a corpus with DATA/tokenizer.json into shards that training reads.
+
+    One shard a repository. A shard made from the same corpus file with the same tokenizer is kept,
+    so a stopped run goes on where it was when run again; all others are made anew.
+    """
+    from codemlm.train.prepare import SPLITS, pack
+
+    with reported():
+        for split in SPLITS:
+            if split != "train" and not any((corpus / split).glob("*.jsonl.gz")):
+                if (data / split).exists():
+                    raise UsageError(
+                        f"{data / split}: the corpus has no such split (any longer); delete this "
+                        "folder, or choose another --data folder"
+                    )
+                click.echo(f"{split}: the corpus has none", err=True)
+                continue
+            size = pack(
+                corpus / split,
+                data / split,
+                data / "tokenizer.json",
+                workers=workers,
+                force=force,
+                progress=ProgressLines(split),
+            )
+            click.echo(
+                f"{split}: {size.repositories:,} repositories, {size.files:,} files, "
+                f"{size.units:,} units, {size.subtokens:,} subtokens",
+                err=True,
+            )
 
 
 @main.command()
@@ -227,15 +362,12 @@ def pretrain(**options: Any) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
     reporter = ConsoleReporter()
-    try:
-        trainer = Trainer(TrainConfig(**options), open_source, build_model, reporter)
-        result = trainer.run()
-    except CodemlmError as error:
-        reporter.stop()
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-    finally:
-        reporter.stop()
+    with reported():
+        try:
+            trainer = Trainer(TrainConfig(**options), open_source, build_model, reporter)
+            result = trainer.run()
+        finally:
+            reporter.stop()
     if trainer.ranks.rank == 0:
         click.echo(result.checkpoint)
 

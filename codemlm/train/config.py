@@ -1,4 +1,4 @@
-"""Settings of a training run, and what follows from them: its length, learning and error rates."""
+"""Settings of training, and what follows from them: a run's length, learning and error rates."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from codemlm.errors import UsageError
+
+VOCAB_SIZE = 12_288
+"""Subtokens of a tokenizer, runs and special ones included."""
+
+NUM_FREQUENT = 4096
+"""Global candidates of a tokenizer, [DELETE] and [NEGATE] included."""
 
 
 @dataclass(frozen=True, slots=True)

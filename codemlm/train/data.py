@@ -13,7 +13,7 @@ from codemlm.errors import CorpusError
 from codemlm.masking import NUM_SLOTS, Batch, MaskPolicy, WindowShape, corrupt
 from codemlm.syntax import MAX_NODE_TYPES
 from codemlm.tokenizer import LeafTokenizer
-from codemlm.train.prepare import Shard
+from codemlm.train.shards import Shard, hash_tokenizer
 from codemlm.types import Role
 from codemlm.units import EncodedFile
 
@@ -35,6 +35,10 @@ class WindowSource:
         policy: the mask policy.
         wrong_rate: its wrong_rate by step, None for a constant one.
         seed: of everything random.
+        tokenizer_sha256: of the tokenizer's file, None not to compare it with the shards'.
+
+    Raises:
+        CorpusError: there are no shards, one is damaged, or another tokenizer made them.
     """
 
     def __init__(
@@ -48,8 +52,10 @@ class WindowSource:
         policy: MaskPolicy,
         wrong_rate: Callable[[int], float] | None = None,
         seed: int = 0,
+        tokenizer_sha256: str | None = None,
     ) -> None:
-        self.shards = load_shards(folder)
+        self.shards = load_shards(folder, tokenizer_sha256)
+        self.tokenizer_sha256 = tokenizer_sha256
         self.validation_folder = validation
         self.shape = shape
         self.tokenizer = tokenizer
@@ -66,16 +72,18 @@ class WindowSource:
     def from_train_config(cls, config: TrainConfig) -> WindowSource:
         """The source of a run; ``data`` holds ``tokenizer.json``, ``train/``, ``validation/``."""
         validation = config.data / "validation"
-        tokenizer = LeafTokenizer.load(config.data / "tokenizer.json")
+        path = config.data / "tokenizer.json"
+        digest = hash_tokenizer(path)
         return cls(
             config.data / "train",
             validation if validation.is_dir() else None,
-            tokenizer=tokenizer,
+            tokenizer=LeafTokenizer.load(path),
             shape=WindowShape.for_window(config.window),
             batch_windows=config.batch_windows,
             policy=MaskPolicy(mask_rate=config.mask_rate),
             wrong_rate=config.wrong_rate_at,
             seed=config.seed,
+            tokenizer_sha256=digest,
         )
 
     def model_fields(self) -> dict[str, Any]:
@@ -111,7 +119,7 @@ class WindowSource:
         """Fixed batches of the validation split, the same for every run."""
         if self.validation_folder is None:
             return []
-        shards = load_shards(self.validation_folder)
+        shards = load_shards(self.validation_folder, self.tokenizer_sha256)
         sizes = np.array([shard.tokens[-1] for shard in shards], dtype=float)
         batches = []
         for number in range(count):
@@ -124,16 +132,25 @@ class WindowSource:
         return batches
 
 
-def load_shards(folder: Path) -> list[Shard]:
+def load_shards(folder: Path, tokenizer_sha256: str | None = None) -> list[Shard]:
     """The shards of a folder, in name order.
 
     Raises:
-        CorpusError: if there are none, or one is damaged.
+        CorpusError: there are none, one is damaged, or was packed with another tokenizer.
     """
     paths = sorted(folder.glob("*.npz"))
     if not paths:
-        raise CorpusError(f"{folder}: no shards (.npz); pack a corpus first")
-    return [Shard(path) for path in paths]
+        raise CorpusError(
+            f"{folder}: no shards (.npz); make them with 'python -m codemlm.train pack'"
+        )
+    shards = [Shard(path) for path in paths]
+    for path, shard in zip(paths, shards, strict=True):
+        if tokenizer_sha256 and shard.tokenizer_sha256 not in ("", tokenizer_sha256):
+            raise CorpusError(
+                f"{path}: packed with another tokenizer.json than this folder's; run "
+                "'python -m codemlm.train pack' again, or put the old tokenizer.json back"
+            )
+    return shards
 
 
 def fill_random(
@@ -155,8 +172,8 @@ def fill_random(
 def window_at(file: EncodedFile, offset: int, size: int) -> tuple[int, int]:
     """Units [start, stop) of a window around subtoken ``offset``, about ``size`` subtokens long.
 
-    The window begins at a line (a unit after layout) and is moved back from a file's end so that it
-    is full. Masks shorten leaves, so it reaches a little past ``size``; ``Batch.fill`` cuts it.
+    The window begins at a run of punctuation or layout, and is moved back from a file's end so that
+    it is full. Masks shorten leaves, so it reaches a little past ``size``; ``Batch.fill`` cuts it.
     """
     ends = np.cumsum(file.unit_lengths)
     first = max(0, min(offset, int(ends[-1]) - size))

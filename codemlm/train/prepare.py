@@ -1,47 +1,52 @@
 """Corpus to training data: counts leaves, trains the tokenizer, packs encoded files into shards.
 
-A shard is one ``.npz`` a repository: the columns of ``EncodedFile`` of all its files, one after the
-other, with the offsets that cut them apart again.
+Packing keeps the shards that are made from the same already, so a stopped run goes on where it was.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
+import multiprocessing
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import numpy as np
-
-from codemlm.errors import CorpusError
+from codemlm.errors import CorpusError, UsageError
 from codemlm.injection import find_sites
 from codemlm.languages import PYTHON
 from codemlm.syntax import parse
 from codemlm.tokenizer import LeafTokenizer, train_tokenizer
+from codemlm.train.config import NUM_FREQUENT, VOCAB_SIZE
+from codemlm.train.shards import (
+    ShardWriter,
+    Size,
+    hash_tokenizer,
+    shard_origin,
+    size_if_made_from,
+)
 from codemlm.types import NAME_ROLES, Role
-from codemlm.units import ENCODED_COLUMNS, EncodedFile, encode, units_of
+from codemlm.units import encode, units_of
 
-_LEFT_OUT = frozenset({"unit_leaf", "unit_line"})
-"""Columns that only a scan needs."""
+SPLITS = ("train", "validation", "calibration")
+"""Splits that are packed. The test split is only ever read as source text."""
 
-_GROUPS: dict[str, tuple[str, ...]] = {
-    "units": ("unit_text", "unit_role", "unit_parent", "unit_grandparent", "near", "far"),
-    "texts": ("text_global", "text_is_name", "text_is_run"),
-    "bounds": ("text_offsets",),
-    "pieces": ("text_pieces",),
-    "sets": ("set_offsets",),
-    "members": ("set_members",),
-    "swaps": ("swaps",),
-    "negate": ("negate",),
-    "negated": ("negated",),
-    "patches": ("patches",),
-}
-"""Columns that share one offset table."""
+Progress = Callable[[int, int, str], None]
+"""Called after each repository: how many are done, of how many, and a line about the last one."""
+
+Result = TypeVar("Result")
+
+_MIN_LEAVES = 16
+"""A file with fewer holds nothing to learn from."""
+
+_NO_DOCUMENTS = (OSError, EOFError, zlib.error, ValueError, LookupError, TypeError, AttributeError)
+"""What reading a file that is missing, cut short, or something else raises."""
 
 _FREQUENT_ROLES = NAME_ROLES | {
     Role.OPERATOR,
@@ -62,9 +67,21 @@ class Counts:
     files: Counter[str]
     repositories: Counter[str]
 
+    @classmethod
+    def none(cls) -> Counts:
+        """Counts over nothing."""
+        return cls(Counter(), Counter(), Counter(), Counter())
 
-def read_documents(path: Path) -> Iterator[str]:
-    """Source texts of one repository's ``.jsonl.gz``.
+    def add(self, other: Counts) -> None:
+        """Adds the counts over something else."""
+        self.leaves.update(other.leaves)
+        self.runs.update(other.runs)
+        self.files.update(other.files)
+        self.repositories.update(other.repositories)
+
+
+def read_documents(path: Path) -> Iterator[bytes]:
+    """Source texts (UTF-8) of one repository's ``.jsonl.gz``.
 
     Raises:
         CorpusError: if the file is missing or damaged.
@@ -72,8 +89,8 @@ def read_documents(path: Path) -> Iterator[str]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as stream:
             for line in stream:
-                yield json.loads(line)["text"]
-    except (OSError, EOFError, ValueError, KeyError) as error:
+                yield json.loads(line)["text"].encode()
+    except _NO_DOCUMENTS as error:
         raise CorpusError(f"{path}: not a corpus file ({error}); build the corpus again") from error
 
 
@@ -85,16 +102,18 @@ def corpus_files(folder: Path) -> list[Path]:
     """
     found = sorted(folder.glob("*.jsonl.gz"))
     if not found:
-        raise CorpusError(f"{folder}: no .jsonl.gz files; run 'codemlm corpus build' first")
+        raise CorpusError(
+            f"{folder}: no .jsonl.gz files; run 'python -m codemlm_corpus build' first"
+        )
     return found
 
 
 def count_repository(path: Path) -> Counts:
     """Counts over one repository."""
-    counts = Counts(Counter(), Counter(), Counter(), Counter())
+    counts = Counts.none()
     frequent_roles = frozenset(int(r) for r in _FREQUENT_ROLES)
-    for text in read_documents(path):
-        units = units_of(parse(text.encode()))
+    for source in read_documents(path):
+        units = units_of(parse(source))
         in_file: set[str] = set()
         for number, role in zip(units.unit_text, units.unit_role, strict=True):
             if units.is_run[number]:
@@ -110,97 +129,142 @@ def count_repository(path: Path) -> Counts:
 
 
 def build_tokenizer(
-    corpus: Path, out: Path, *, vocab_size: int = 12_288, num_frequent: int = 4096, workers: int = 2
+    corpus: Path,
+    out: Path,
+    *,
+    vocab_size: int = VOCAB_SIZE,
+    num_frequent: int = NUM_FREQUENT,
+    workers: int = 1,
+    progress: Progress | None = None,
 ) -> LeafTokenizer:
     """Trains the tokenizer on a corpus folder and writes it to ``out``.
 
     A frequent leaf must occur in at least 5 repositories, so that no project's own vocabulary
     crowds out what is common to all; operators and literals get in by their counts.
+
+    Raises:
+        CorpusError: the corpus is missing or damaged.
+        UsageError: the sizes do not fit the columns of a shard.
     """
-    total = Counts(Counter(), Counter(), Counter(), Counter())
-    with ProcessPoolExecutor(workers) as pool:
-        for counts in pool.map(count_repository, corpus_files(corpus)):
-            total.leaves.update(counts.leaves)
-            total.runs.update(counts.runs)
-            total.files.update(counts.files)
-            total.repositories.update(counts.repositories)
+    if not 1024 <= vocab_size <= 1 << 16:  # 256 bytes, 512 runs, and uint16 in shards
+        raise UsageError(f"vocabulary size {vocab_size}: it must be from 1,024 to 65,536")
+    if not 64 <= num_frequent < 1 << 15:  # operators and literals, and int16 in shards
+        raise UsageError(f"{num_frequent} frequent leaves: it must be from 64 to 32,767")
+    total = Counts.none()
+    files = corpus_files(corpus)
+    for number, counts in enumerate(_each(count_repository, files, workers), start=1):
+        total.add(counts)
+        if progress is not None:
+            progress(number, len(files), f"{_name(files[number - 1])}: counted")
     spec = PYTHON
     always = [op for members in spec.operator_classes.values() for op in members]
     always += [spec.negation, *spec.constants]
-    needed = min(5, max(total.repositories.values()))
+    needed = min(5, max(total.repositories.values(), default=0))
     common = [t for t in total.files if total.repositories[t] >= needed]
     common.sort(key=lambda t: (-total.files[t], t))
     leaves = {t: n for t, n in total.leaves.items() if n > 2 or total.files[t] > 1}
     frequent = list(dict.fromkeys([*always, *common]))[: num_frequent - 2]
     tokenizer = train_tokenizer(leaves, total.runs, frequent, vocab_size=vocab_size)
-    tokenizer.save(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_suffix(".tmp")
+    tokenizer.save(temporary)
+    temporary.replace(out)
     return tokenizer
 
 
-def pack_repository(path: Path, out: Path, tokenizer_path: Path) -> tuple[int, int, int]:
-    """Encodes one repository into a shard; returns its files, units and subtokens."""
+def pack_repository(path: Path, out: Path, tokenizer_path: Path, *, force: bool = False) -> Size:
+    """Encodes one repository into a shard, unless the one there is already made from the same.
+
+    Raises:
+        CorpusError: the corpus file is damaged.
+        ModelError: the tokenizer is missing or damaged.
+    """
+    target = out / f"{_name(path)}.npz"
+    origin = shard_origin(path, tokenizer_path)
+    if not force and (size := size_if_made_from(target, origin)) is not None:
+        return size
+    target.unlink(missing_ok=True)
     tokenizer = LeafTokenizer.load(tokenizer_path)
-    columns: dict[str, list[np.ndarray]] = {n: [] for n in ENCODED_COLUMNS if n not in _LEFT_OUT}
-    offsets: dict[str, list[int]] = {group: [0] for group in _GROUPS}
-    tokens = [0]
-    for text in read_documents(path):
-        parsed = parse(text.encode())
-        if len(parsed) < 16:
-            continue
-        file = encode(parsed, tokenizer, find_sites(parsed))
-        for name, rows in columns.items():
-            rows.append(getattr(file, name))
-        for group, names in _GROUPS.items():
-            offsets[group].append(offsets[group][-1] + len(getattr(file, names[0])))
-        tokens.append(tokens[-1] + int(file.unit_lengths.sum()))
-    if len(tokens) == 1:
-        return 0, 0, 0
-    arrays: dict[str, Any] = {name: np.concatenate(rows) for name, rows in columns.items()}
-    arrays |= {f"offsets_{group}": np.array(v, dtype=np.int64) for group, v in offsets.items()}
-    arrays["offsets_tokens"] = np.array(tokens, dtype=np.int64)
-    target = out / (path.name.removesuffix(".jsonl.gz") + ".npz")
-    temporary = target.with_suffix(".tmp.npz")
-    np.savez(temporary, **arrays)
-    temporary.replace(target)
-    return len(tokens) - 1, offsets["units"][-1], tokens[-1]
+    writer = ShardWriter()
+    for source in read_documents(path):
+        parsed = parse(source)
+        if len(parsed) >= _MIN_LEAVES:
+            writer.add(encode(parsed, tokenizer, find_sites(parsed)))
+    return writer.save(target, origin) if len(writer) else Size()
 
 
-def pack(corpus: Path, out: Path, tokenizer_path: Path, *, workers: int = 2) -> dict[str, int]:
-    """Packs every repository of a corpus folder; returns the totals, also written to ``out``."""
+def pack(
+    corpus: Path,
+    out: Path,
+    tokenizer_path: Path,
+    *,
+    workers: int = 1,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Size:
+    """Packs every repository of a corpus folder; returns the totals, also written to ``out``.
+
+    Shards of repositories that the corpus no longer has are deleted: they may be there no longer
+    for a reason, such as their licence.
+
+    Args:
+        corpus: folder of ``.jsonl.gz`` files.
+        out: folder of the shards.
+        tokenizer_path: the tokenizer.
+        workers: processes.
+        force: pack anew what is there already.
+        progress: told of every repository.
+
+    Raises:
+        CorpusError: a corpus file is damaged, or the disk is full.
+        UsageError: there is no tokenizer.
+    """
+    files = corpus_files(corpus)
+    hash_tokenizer(tokenizer_path)
     out.mkdir(parents=True, exist_ok=True)
-    total = {"repositories": 0, "files": 0, "units": 0, "subtokens": 0}
-    run = partial(pack_repository, out=out, tokenizer_path=tokenizer_path)
-    with ProcessPoolExecutor(workers) as pool:
-        for files, units, subtokens in pool.map(run, corpus_files(corpus)):
-            total["repositories"] += files > 0
-            total["files"] += files
-            total["units"] += units
-            total["subtokens"] += subtokens
-    (out / "totals.json").write_text(json.dumps(total) + "\n", "utf-8")
+    for temporary in out.glob(".*.tmp"):  # what killed processes left
+        temporary.unlink(missing_ok=True)
+    wanted = {f"{_name(path)}.npz" for path in files}
+    for shard in sorted(out.glob("*.npz")):
+        if shard.name not in wanted:
+            shard.unlink()
+            if progress is not None:
+                progress(0, len(files), f"{shard.stem}: deleted, for the corpus has it no longer")
+    total = Size()
+    run = partial(pack_repository, out=out, tokenizer_path=tokenizer_path, force=force)
+    for number, size in enumerate(_each(run, files, workers), start=1):
+        total += size
+        if progress is not None:
+            text = f"{_name(files[number - 1])}: {size.files:,} files, {size.subtokens:,} subtokens"
+            progress(number, len(files), text)
+    (out / "totals.json").write_text(json.dumps(asdict(total)) + "\n", "utf-8")
     return total
 
 
-class Shard:
-    """A packed repository, cut into files on demand."""
+def _each(
+    function: Callable[[Path], Result], paths: Sequence[Path], workers: int
+) -> Iterator[Result]:
+    """Results of ``function`` in order of ``paths``, computed by so many processes.
 
-    def __init__(self, path: Path) -> None:
+    Raises:
+        CorpusError: a process died.
+    """
+    if workers <= 1:
+        yield from map(function, paths)
+        return
+    context = multiprocessing.get_context("spawn")  # forking a process with threads can hang
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
         try:
-            with np.load(path, allow_pickle=False) as data:
-                self.arrays = {name: data[name] for name in data.files}
-        except (OSError, ValueError, KeyError) as error:
-            raise CorpusError(f"{path}: not a shard ({error}); pack the corpus again") from error
-        self.tokens = self.arrays["offsets_tokens"]
+            yield from pool.map(function, paths)
+        except BrokenProcessPool as error:
+            raise CorpusError(
+                "a worker process died (out of memory?); run the same command again with "
+                "fewer --workers"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)  # after an error, do not finish all the others
 
-    def __len__(self) -> int:
-        return len(self.tokens) - 1
 
-    def file(self, index: int) -> EncodedFile:
-        """File ``index`` of the shard, as views."""
-        columns: dict[str, np.ndarray] = {}
-        for group, names in _GROUPS.items():
-            start, stop = self.arrays[f"offsets_{group}"][index : index + 2]
-            for name in names:
-                columns[name] = self.arrays[name][start:stop]
-        count = len(columns["unit_text"])
-        empty = np.full(count, -1, dtype=np.int32)
-        return EncodedFile(unit_leaf=empty, unit_line=empty, **columns)
+def _name(path: Path) -> str:
+    """Name of a corpus file's repository."""
+    return path.name.removesuffix(".jsonl.gz")
