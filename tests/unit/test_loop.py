@@ -205,7 +205,8 @@ def test_kill_then_resume_equals_uninterrupted(
     tmp_path: Path, uninterrupted: Path, when: str
 ) -> None:
     process = child(tmp_path, when)
-    assert process.wait() == -signal.SIGKILL, process.stderr.read()
+    _, words = process.communicate()
+    assert process.returncode == -signal.SIGKILL, words
     assert max(tmp_path.glob("step-*")).name == (
         "step-00000010" if when == "13" else "step-00000005"
     )
@@ -278,7 +279,8 @@ def test_two_processes_and_micro_batches_give_the_same_curve(tmp_path: Path) -> 
     train(tmp_path / "one", build=build, **exact)
     train(tmp_path / "parts", build=build, micro_batches=4, **exact)
     for process in pair:
-        assert process.wait() == 0, process.stderr.read()
+        _, words = process.communicate()
+        assert process.returncode == 0, words
     one, *others = (rows(tmp_path / name) for name in ("one", "two", "parts"))
     for other in others:
         assert [row.pop("kind") for row in other] == [row["kind"] for row in one]
