@@ -30,6 +30,7 @@ EXTRAS = {
     "onnxscript": "train",
     "datatrove": "corpus",
     "loguru": "corpus",
+    "codemlm_corpus": "corpus",
 }
 """Packages that come with an extra, and which."""
 

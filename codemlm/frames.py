@@ -165,9 +165,10 @@ class CodeFrame:
         skip = max(0, start - _LOOK_BACK)
         text = self._line(line)[: end + 4 * self.width]
         row = lay_out(text, skip)
-        if row.cell(end) < self.width or cell_len(row.text) <= self.width:
+        cells = cell_len(row.text)
+        if row.cell(end) < self.width or cells <= self.width:
             return skip, 0
-        return skip, max(0, row.cell(start) - self.width // 3)
+        return skip, max(0, min(row.cell(start) - self.width // 3, cells - self.width))
 
     def _line(self, line: int) -> str:
         return self.index.line_bytes(line).decode("utf-8")
@@ -229,10 +230,16 @@ class CodeFrame:
         return Text.assemble(margin, " ", code) if code else margin
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leaves the matter to the command line; rich would exit with 1, which means findings."""
+        raise BrokenPipeError
+
+
 def make_console(out: TextIO, *, color: bool) -> Console:
     """A console that prints what it is given: no wrapping, no markup, no highlighting."""
     system = os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit")
-    return Console(
+    return _Console(
         file=out,
         force_terminal=color,
         color_system=("truecolor" if system else "256") if color else None,
