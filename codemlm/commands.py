@@ -23,7 +23,7 @@ from codemlm.terminal import (
 )
 
 if TYPE_CHECKING:
-    from codemlm.findings import Calibration
+    from codemlm.calibration import Calibration
     from codemlm.manifest import Manifest
     from codemlm.report import Reporter, Summary
     from codemlm.scanner import FileResult, Scanner
@@ -92,7 +92,7 @@ def load_model(folder: Path | None, threads: int) -> tuple[Scorer, Calibration]:
         ModelError: if it is missing, corrupt, or made for another version.
     """
     from codemlm.backend import OnnxModel, default_model_path
-    from codemlm.findings import Calibration
+    from codemlm.calibration import Calibration
     from codemlm.manifest import TOKENIZER
     from codemlm.scoring import Scorer
     from codemlm.tokenizer import LeafTokenizer
@@ -290,7 +290,7 @@ def model_facts(folder: Path | None) -> list[tuple[str, str]]:
         ModelError: if there is no such model.
     """
     from codemlm.backend import default_model_path
-    from codemlm.findings import Calibration
+    from codemlm.calibration import Calibration
     from codemlm.manifest import Manifest
 
     folder = folder or default_model_path()

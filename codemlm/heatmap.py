@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codemlm.injection import Sites
+from codemlm.masking import is_maskable
 from codemlm.positions import LineIndex
 from codemlm.report import number, place
 from codemlm.scoring import (
@@ -16,7 +17,6 @@ from codemlm.scoring import (
     FileToScore,
     LeafScore,
     Scorer,
-    is_maskable,
 )
 from codemlm.syntax import ParsedFile
 from codemlm.terminal import utf8_path

@@ -49,7 +49,7 @@ class Manifest:
         files: the folder's other files, by name.
         training: where the model comes from.
         parity: how far the shipped graph is from the trained weights; see `codemlm.train.parity`.
-        calibration: what `codemlm.findings.Calibration.from_json` reads, None before calibration.
+        calibration: what `Calibration.from_json` reads, None before calibration.
         format: of the folder.
     """
 

@@ -1,7 +1,7 @@
-"""Windows of units to model inputs: whole-leaf masking, wrong leaves, candidates.
+"""Windows of units, shown as they are or with masks and wrong leaves in them.
 
-One module serves training and scanning: ``corrupt`` (training) and ``show`` (scanning) both give
-``WindowUnits``, and ``Batch.fill`` turns those into arrays the same way.
+``corrupt`` (training) and ``show`` (scanning) both give ``WindowUnits``, which ``codemlm.batches``
+turns into the model's inputs the same way for both.
 
 Source: BERT (arXiv 1810.04805, section 3.1), 80/10/10 and loss on the selected positions alone.
 Differs in that whole leaves are selected, by role; a masked leaf is one [MASK] whatever its length;
@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from codemlm.injection import KIND_WEIGHTS, Kind
-from codemlm.tokenizer import MASK, MAX_PIECES
-from codemlm.types import NAME_ROLES, Role
+from codemlm.types import Role
 from codemlm.units import EncodedFile
 
 PLAIN, MASKED, WRONG, KEPT = range(4)
@@ -26,11 +25,6 @@ PLAIN, MASKED, WRONG, KEPT = range(4)
 
 NO_TARGET, TARGET_DELETE, TARGET_NEGATE = -1, -2, -3
 """Targets that are no text: none; nothing should stand here; a negation is missing before this."""
-
-DELETE_CANDIDATE, NEGATE_CANDIDATE = 0, 1
-"""Their indices among the global candidates."""
-
-NUM_SLOTS = 512
 
 SCORED_ROLES = frozenset(
     {
@@ -101,8 +95,18 @@ def _role_table(weights: Mapping[Role, float]) -> np.ndarray:
     return table
 
 
-_IS_SCORED = _role_table(dict.fromkeys(SCORED_ROLES, 1.0)) > 0
-_IS_CANDIDATE = _role_table(dict.fromkeys(NAME_ROLES | {Role.NUMBER, Role.STRING}, 1.0)) > 0
+_SCORED_TABLE = _role_table(dict.fromkeys(SCORED_ROLES, 1.0)) > 0
+
+
+def is_scored(roles: np.ndarray) -> np.ndarray:
+    """Which roles the gate judges: bool of the shape of ``roles``."""
+    found: np.ndarray = _SCORED_TABLE[roles]
+    return found
+
+
+def is_maskable(role: Role) -> bool:
+    """Whether training ever masks leaves of the role, so that masked scoring means something."""
+    return role in MASK_WEIGHTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,28 +128,6 @@ class MaskPolicy:
     clear_windows: float = 0.3
     wrong_rate: float = 0.06
     near: float = 0.75
-
-
-@dataclass(frozen=True, slots=True)
-class WindowShape:
-    """Sizes of a batch's arrays; what does not fit is left out of the loss, never truncated midway.
-
-    Attributes:
-        subtokens: T. leaves: L. selected: K. candidates: C. See ``Batch``.
-    """
-
-    subtokens: int = 256
-    leaves: int = 96
-    selected: int = 32
-    candidates: int = 96
-
-    @classmethod
-    def for_window(cls, subtokens: int) -> WindowShape:
-        """Room for what a window of so many subtokens holds.
-
-        Measured maxima on the corpus are 0.33 judged and 0.1 selected leaves a subtoken.
-        """
-        return cls(subtokens, subtokens * 3 // 8, subtokens // 8, max(32, subtokens * 3 // 8))
 
 
 @dataclass(slots=True)
@@ -240,7 +222,7 @@ class _Corruptor:
     def run(self) -> WindowUnits:
         policy, rng, window = self.policy, self.rng, self.window
         clear = rng.random() < policy.clear_windows
-        most = 2 * policy.wrong_rate * int(_IS_SCORED[window.role].sum())
+        most = 2 * policy.wrong_rate * int(is_scored(window.role).sum())
         for _ in range(round(rng.random() * most)):
             self._make_wrong()
         rate = _MASK_TABLE[window.role] * policy.mask_rate
@@ -367,176 +349,3 @@ class _Corruptor:
 
 
 _MASK_TABLE = _role_table(MASK_WEIGHTS)
-
-
-class Batch:
-    """Model inputs for B windows, as numpy arrays.
-
-    B windows, T subtokens, L judged leaves, K selected leaves, C local candidates, P pieces a
-    candidate, G global candidates. Positions are indices into a window's T subtokens; candidate
-    numbers are in [0, G) for global ones and G + c for local ones.
-
-    Attributes:
-        arrays: by name: input_ids, role_ids, slot_ids, parent_ids, grandparent_ids int64 (B, T);
-            attention_mask bool (B, T); leaf_positions int64 (B, L), -1 = pad; keep_targets float32
-            (B, L); selected_positions int64 (B, K), -1 = pad; targets int64 (B, K), -100 = pad;
-            shown int64 (B, K), -1 where masked; candidate_ids int64 (B, C, P), 0 = pad;
-            candidate_slots, candidate_global int64 (B, C).
-        leaf_index: int64 (B, L): leaf numbers behind leaf_positions, -1 = pad.
-        leaf_text: int64 (B, L): text indices behind leaf_positions.
-        leaf_shown: int64 (B, L): candidate numbers of those texts, -1 where they are none.
-        candidate_text: int64 (B, C): text indices of the local candidates, -1 = pad.
-    """
-
-    def __init__(self, size: int, shape: WindowShape, num_global: int) -> None:
-        self.shape = shape
-        self.num_global = num_global
-        t, n, k, c = shape.subtokens, shape.leaves, shape.selected, shape.candidates
-
-        def zeros(*dims: int) -> np.ndarray:
-            return np.zeros((size, *dims), dtype=np.int64)
-
-        self.arrays: dict[str, np.ndarray] = {
-            "input_ids": zeros(t),
-            "role_ids": zeros(t),
-            "slot_ids": zeros(t),
-            "parent_ids": zeros(t),
-            "grandparent_ids": zeros(t),
-            "attention_mask": np.zeros((size, t), dtype=bool),
-            "leaf_positions": zeros(n) - 1,
-            "keep_targets": np.zeros((size, n), dtype=np.float32),
-            "selected_positions": zeros(k) - 1,
-            "targets": zeros(k) - 100,
-            "shown": zeros(k) - 1,
-            "candidate_ids": zeros(c, MAX_PIECES),
-            "candidate_slots": zeros(c),
-            "candidate_global": zeros(c) - 1,
-        }
-        self.leaf_index = zeros(n) - 1
-        self.leaf_text = zeros(n) - 1
-        self.leaf_shown = zeros(n) - 1
-        self.candidate_text = zeros(c) - 1
-
-    def fill(
-        self,
-        row: int,
-        file: EncodedFile,
-        window: WindowUnits,
-        rng: np.random.Generator,
-        judge: np.ndarray | None = None,
-    ) -> int:
-        """Writes ``window`` into ``row``; units past T subtokens are left out.
-
-        Args:
-            row: of the batch.
-            file: whose text table the window refers to.
-            window: the units.
-            rng: for slots and for filling up the candidates.
-            judge: bool (n,), units whose positions go into ``leaf_positions``; None: those shown
-                whose role is scored.
-
-        Returns:
-            How many units fitted.
-        """
-        a, size = self.arrays, self.shape.subtokens
-        widths = np.diff(file.text_offsets)[window.text].astype(np.int64)
-        widths[window.state == MASKED] = 1
-        ends = np.cumsum(widths)
-        count = int(np.searchsorted(ends, size, side="right"))
-        if judge is None:
-            judge = (window.state != MASKED) & _IS_SCORED[window.role]
-        if count < len(ends):
-            window, widths, ends = window.take(slice(0, count)), widths[:count], ends[:count]
-        total = int(ends[-1]) if count else 0
-        positions = ends - widths
-        masked = window.state == MASKED
-        gather = np.repeat(file.text_offsets[window.text] - positions, widths) + np.arange(total)
-        a["input_ids"][row, :total] = file.text_pieces[gather]
-        a["input_ids"][row, positions[masked]] = MASK
-        a["role_ids"][row, :total] = np.repeat(window.role, widths)
-        a["parent_ids"][row, :total] = np.repeat(window.parent, widths)
-        a["grandparent_ids"][row, :total] = np.repeat(window.grandparent, widths)
-        a["attention_mask"][row, :total] = True
-        slots, local = self._candidates(row, file, window, rng)
-        a["slot_ids"][row, :total] = np.repeat(np.where(masked, 0, slots[window.text]), widths)
-        self._leaves(row, file, window, positions, local, judge[:count])
-        self._selected(row, file, window, positions, local, rng)
-        return count
-
-    def _candidates(
-        self, row: int, file: EncodedFile, window: WindowUnits, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Chooses local candidates and slots; returns slot and local candidate by text index."""
-        a, limit = self.arrays, self.shape.candidates
-        shown = (window.state != MASKED) & _IS_CANDIDATE[window.role]
-        visible = np.unique(window.text[shown])
-        wanted = window.target[window.target >= 0]
-        wanted = np.unique(wanted[file.text_is_name[wanted]])
-        first = np.concatenate([visible, np.setdiff1d(wanted, visible)])[:limit]
-        others = np.setdiff1d(np.flatnonzero(file.text_is_name), first)
-        others = rng.permutation(others)[: limit - len(first)]
-        texts = np.concatenate([first, others]).astype(np.int64)
-        slots = np.zeros(len(file.text_global), dtype=np.int64)
-        names = texts[file.text_is_name[texts]]
-        slots[names] = 1 + rng.permutation(NUM_SLOTS - 1)[: len(names)]
-        local = np.full(len(file.text_global), -1, dtype=np.int64)
-        local[texts] = np.arange(len(texts))
-        begin = file.text_offsets[texts]
-        length = file.text_offsets[texts + 1] - begin
-        for piece in range(MAX_PIECES):
-            inside = length > piece
-            a["candidate_ids"][row, : len(texts), piece][inside] = file.text_pieces[
-                begin[inside] + piece
-            ]
-        a["candidate_slots"][row, : len(texts)] = slots[texts]
-        a["candidate_global"][row, : len(texts)] = file.text_global[texts]
-        self.candidate_text[row, : len(texts)] = texts
-        return slots, local
-
-    def _leaves(
-        self,
-        row: int,
-        file: EncodedFile,
-        window: WindowUnits,
-        positions: np.ndarray,
-        local: np.ndarray,
-        judge: np.ndarray,
-    ) -> None:
-        judged = np.flatnonzero(judge)[: self.shape.leaves]
-        count = len(judged)
-        self.arrays["leaf_positions"][row, :count] = positions[judged]
-        self.arrays["keep_targets"][row, :count] = window.state[judged] != WRONG
-        self.leaf_index[row, :count] = window.leaf[judged]
-        self.leaf_text[row, :count] = window.text[judged]
-        self.leaf_shown[row, :count] = self.number(file, local, window.text[judged])
-
-    def _selected(
-        self,
-        row: int,
-        file: EncodedFile,
-        window: WindowUnits,
-        positions: np.ndarray,
-        local: np.ndarray,
-        rng: np.random.Generator,
-    ) -> None:
-        chosen = np.flatnonzero(window.target != NO_TARGET)
-        targets = self.number(file, local, window.target[chosen])
-        chosen, targets = chosen[targets >= 0], targets[targets >= 0]
-        limit = self.shape.selected
-        if len(chosen) > limit:  # wrong leaves are few and matter most: keep them
-            order = np.argsort(rng.random(len(chosen)) - 2.0 * (window.state[chosen] == WRONG))
-            chosen, targets = chosen[order[:limit]], targets[order[:limit]]
-        shown = self.number(file, local, window.text[chosen])
-        shown[window.state[chosen] == MASKED] = -1
-        count = len(chosen)
-        self.arrays["selected_positions"][row, :count] = positions[chosen]
-        self.arrays["targets"][row, :count] = targets
-        self.arrays["shown"][row, :count] = shown
-
-    def number(self, file: EncodedFile, local: np.ndarray, texts: np.ndarray) -> np.ndarray:
-        """Candidate numbers of text indices (or special targets), -1 for what is no candidate."""
-        real = np.maximum(texts, 0)
-        numbers = np.where(local[real] >= 0, self.num_global + local[real], file.text_global[real])
-        numbers[texts == TARGET_DELETE] = DELETE_CANDIDATE
-        numbers[texts == TARGET_NEGATE] = NEGATE_CANDIDATE
-        return np.asarray(numbers, dtype=np.int64)

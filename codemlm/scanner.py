@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from codemlm.calibration import Calibration
 from codemlm.discovery import Target, is_generated
 from codemlm.errors import CodemlmError, SourceError
-from codemlm.findings import Calibration, Finding, judge, propose
+from codemlm.findings import Finding, judge, propose
 from codemlm.injection import Sites
 from codemlm.languages import PYTHON, language_for_path
 from codemlm.positions import LineIndex

@@ -13,9 +13,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from codemlm.masking import MASKED, Batch, WindowShape, show
+from codemlm.batches import Batch, WindowShape
+from codemlm.masking import MASKED, is_scored, show
 from codemlm.tokenizer import SPECIALS, LeafTokenizer
-from codemlm.types import Role
 from codemlm.units import EncodedFile
 from codemlm.windows import ScanWindow, plan_windows, window_around
 
@@ -228,23 +228,6 @@ class Scorer:
 
 DELETE_TEXT, NEGATE_TEXT = SPECIALS[4], SPECIALS[5]
 """Texts of the two candidates that are no leaves."""
-
-
-def is_scored(roles: np.ndarray) -> np.ndarray:
-    """Which roles the gate judges: bool of the shape of ``roles``."""
-    from codemlm.masking import SCORED_ROLES
-
-    table = np.zeros(256, dtype=bool)
-    table[[int(r) for r in SCORED_ROLES]] = True
-    found: np.ndarray = table[roles]
-    return found
-
-
-def is_maskable(role: Role) -> bool:
-    """Whether training ever masks leaves of the role, so that masked scoring means something."""
-    from codemlm.masking import MASK_WEIGHTS
-
-    return role in MASK_WEIGHTS
 
 
 def trim(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

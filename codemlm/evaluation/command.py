@@ -14,8 +14,8 @@ from codemlm.errors import UsageError
 from codemlm.terminal import ProgressLine, default_threads, wants_color, width_of
 
 if TYPE_CHECKING:
+    from codemlm.calibration import Calibration
     from codemlm.evaluation.ngram import NgramModel
-    from codemlm.findings import Calibration
     from codemlm.scoring import LeafModel
     from codemlm.tokenizer import LeafTokenizer
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codemlm.alternatives import Context
+from codemlm.calibration import GROUPS
 from codemlm.evaluation.injected import scored_leaves
 from codemlm.evaluation.ngram import ORDER, FileGrams, NgramModel, Words
-from codemlm.findings import GROUPS, Context, Finding
+from codemlm.findings import Finding
 from codemlm.scoring import LeafScore
 from codemlm.syntax import ParsedFile
 from codemlm.types import BINDING_ROLES, NAME_ROLES, Role

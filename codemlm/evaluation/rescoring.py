@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codemlm.batches import Batch
 from codemlm.injection import Sites
-from codemlm.masking import MASKED, Batch, show
-from codemlm.scoring import FileToScore, LeafScore, Scorer, is_scored
+from codemlm.masking import MASKED, is_scored, show
+from codemlm.scoring import FileToScore, LeafScore, Scorer
 from codemlm.syntax import ParsedFile
 from codemlm.tokenizer import LeafTokenizer
 from codemlm.units import encode_with_texts

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from codemlm.calibration import Calibration
 from codemlm.errors import UsageError
 from codemlm.evaluation.injected import (
     Bug,
@@ -37,7 +38,7 @@ from codemlm.evaluation.rankers import (
     from_scores,
 )
 from codemlm.evaluation.rescoring import LeafScores, WindowScorer, find_change, to_score
-from codemlm.findings import Calibration, judge, propose
+from codemlm.findings import judge, propose
 from codemlm.scanner import LEAST_MASKINGS, LEAVES_PER_MASKING
 from codemlm.scoring import FileToScore
 from codemlm.syntax import ParsedFile

@@ -20,18 +20,12 @@ from typing import Any
 
 import numpy as np
 
+from codemlm.alternatives import Context, is_informative
+from codemlm.calibration import Calibration, single_features, verified_features
 from codemlm.errors import UsageError
 from codemlm.evaluation.injected import Bug, SampledFile, inject, sample_files
 from codemlm.evaluation.rescoring import LeafScores, WindowScorer, find_change, to_score
-from codemlm.findings import (
-    Calibration,
-    Context,
-    is_informative,
-    masked_view,
-    propose,
-    single_features,
-    verified_features,
-)
+from codemlm.findings import masked_view, propose
 from codemlm.manifest import MANIFEST, Manifest
 from codemlm.scanner import LEAST_MASKINGS, LEAVES_PER_MASKING
 from codemlm.scoring import FileToScore

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from codemlm.batches import NUM_SLOTS, Batch, WindowShape
 from codemlm.errors import CorpusError
-from codemlm.masking import NUM_SLOTS, Batch, MaskPolicy, WindowShape, corrupt
+from codemlm.masking import MaskPolicy, corrupt
 from codemlm.syntax import MAX_NODE_TYPES
 from codemlm.tokenizer import LeafTokenizer
 from codemlm.train.shards import Shard, hash_tokenizer

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from codemlm.calibration import SINGLE_FEATURES, VERIFIED_FEATURES, Calibration
 from codemlm.errors import ModelError
-from codemlm.findings import SINGLE_FEATURES, VERIFIED_FEATURES, Calibration
 from codemlm.scoring import Scorer
 from codemlm.tokenizer import MASK, LeafTokenizer
 from tests.unit.fakes import tiny_tokenizer

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from codemlm.calibration import Calibration
 from codemlm.errors import CorpusError, UsageError
 from codemlm.evaluation import command, injected, ngram, rankers, rescoring, run
 from codemlm.evaluation.metrics import (
@@ -21,7 +22,6 @@ from codemlm.evaluation.metrics import (
     clean_outcome,
 )
 from codemlm.evaluation.report import markdown, tables
-from codemlm.findings import Calibration
 from codemlm.injection import Kind
 from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Scorer
 from codemlm.syntax import parse

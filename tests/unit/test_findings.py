@@ -7,16 +7,10 @@ import math
 
 import pytest
 
+from codemlm.alternatives import Context
+from codemlm.calibration import SINGLE_FEATURES, VERIFIED_FEATURES, Calibration
 from codemlm.errors import ModelError
-from codemlm.findings import (
-    SINGLE_FEATURES,
-    VERIFIED_FEATURES,
-    Calibration,
-    Context,
-    judge,
-    percent,
-    propose,
-)
+from codemlm.findings import judge, percent, propose
 from codemlm.injection import Kind
 from codemlm.rules import CODE_OF_KIND, RULES
 from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative, LeafScore

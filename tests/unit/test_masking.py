@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codemlm.batches import Batch, WindowShape
 from codemlm.errors import ModelError
 from codemlm.injection import Sites
 from codemlm.masking import (
@@ -18,9 +19,7 @@ from codemlm.masking import (
     TARGET_DELETE,
     TARGET_NEGATE,
     WRONG,
-    Batch,
     MaskPolicy,
-    WindowShape,
     WindowUnits,
     corrupt,
     show,
