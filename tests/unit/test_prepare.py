@@ -102,6 +102,13 @@ def test_shards_hold_what_encode_gives(corpus: Path, data: Path) -> None:
     assert totals["subtokens"] == sum(tokens)
 
 
+def test_frequent_leaves_are_common_to_repositories(corpus: Path, tmp_path: Path) -> None:
+    sizes = SIZES | {"num_frequent": 200}
+    frequent = build_tokenizer(corpus / "train", tmp_path / "t", **sizes).frequent
+    assert {"==", "not", "None", "def", "return", "if", "b", "cols"} <= set(frequent)
+    assert "columns" not in frequent  # in two files, but of one repository
+
+
 def test_more_processes_make_the_same(corpus: Path, data: Path, tmp_path: Path) -> None:
     done: list[int] = []
     build_tokenizer(
@@ -287,6 +294,7 @@ def test_batches_depend_on_the_step_and_the_seed_alone(data: Path) -> None:
 def test_processes_share_the_windows_of_a_step(data: Path, world: int) -> None:
     source = source_of(data)
     whole = source.batch_at(2, 0, 1)
+    assert len(np.unique(whole["input_ids"], axis=0)) > 1
     parts = [source.batch_at(2, rank, world) for rank in range(world)]
     for name, array in whole.items():
         joined = np.empty_like(array)
