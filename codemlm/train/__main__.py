@@ -20,7 +20,7 @@ import sys
 import time
 import types
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -370,6 +370,23 @@ def pretrain(**options: Any) -> None:
             reporter.stop()
     if trainer.ranks.rank == 0:
         click.echo(result.checkpoint)
+
+
+@main.command("export")
+@click.option("--checkpoint", type=Path, required=True, help="A step-... folder, or its run's.")
+@click.option("--data", type=Path, required=True, help="The folder that training had.")
+@click.option("--out", type=Path, required=True, help="Model folder to write.")
+@click.option("--version", default="0", show_default=True, help="Of the model.")
+@click.option("--max-noise", type=float, help="Rounding error at which matrices stay float32.")
+def export_command(max_noise: float | None, **options: Any) -> None:
+    """Writes the 8-bit model that ships, if it scores as the trained one does."""
+    from codemlm.train.export import ExportSettings, describe, export
+
+    settings = ExportSettings(version=options.pop("version"))
+    if max_noise is not None:
+        settings = replace(settings, max_noise=max_noise)
+    with reported():
+        click.echo(describe(export(**options, settings=settings)))
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ def newest(run: Path) -> Checkpoint | None:
     candidates = folders(run)
     for path in candidates:
         try:
-            return Checkpoint(path, _verified_state(path))
+            return Checkpoint(path, verified_state(path))
         except (OSError, ValueError, KeyError, TypeError) as error:
             warnings.warn(
                 f"{path} is damaged ({error}): falling back to the one before", stacklevel=2
@@ -187,12 +187,19 @@ def newest(run: Path) -> Checkpoint | None:
     return None
 
 
-def _verified_state(path: Path) -> dict[str, Any]:
-    """The sidecar's contents, once every file has been found as it was written."""
+def verified_state(path: Path, *, model_only: bool = False) -> dict[str, Any]:
+    """The sidecar's contents, once every file has been found as it was written.
+
+    Args:
+        path: a checkpoint's folder.
+        model_only: whether to leave out the optimizer's file, which may then be missing.
+    """
     state = json.loads((path / _SIDECAR).read_text(encoding="utf-8"))
     if state["format"] != FORMAT:
         raise ValueError(f"format {state['format']}, this version reads {FORMAT}")
     for name, expected in state["files"].items():
+        if model_only and name == _OPTIMIZER:
+            continue
         if _fingerprint(path / name) != expected:
             raise ValueError(f"{name} is not as it was written")
     return dict(state)
