@@ -36,7 +36,7 @@ def sources(repository: int) -> list[str]:
     return [
         SAMPLE.replace("rows", name),
         "x = 1\n",
-        f"def {name}(a, b):\n    if a and not b:\n        return a - b, '🐍', shared{repository // 2}\n",
+        f"def {name}(a, b):\n    return a - b, '🐍', shared{repository // 2} or not a\n",
         SAMPLE[: 400 + 50 * repository] + "\n)(]",
     ]
 
