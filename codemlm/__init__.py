@@ -5,8 +5,9 @@ best alternative in its place. The command line is ``codemlm``; from Python, sta
 
     import codemlm
 
-    parsed = codemlm.parse(b"total = price * quantity")  # leaves with their roles
-    [leaf.text for leaf in parsed.leaves()]
+    scanner = codemlm.Scanner(*codemlm.load_model(None, threads=1))
+    source = codemlm.SourceFile("area.py", b"...", encoding="utf-8", has_bom=False)
+    scanner.scan_source(source)  # a FileResult with its findings, or a Failure
 
 Every name of ``__all__`` is imported when it is first used, so that ``import codemlm`` costs
 nothing. Training is in `codemlm.train`, which needs ``pip install codemlm[train]``.
@@ -18,6 +19,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from codemlm.commands import load_model
     from codemlm.errors import (
         CheckpointError,
         CodemlmError,
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
         SourceError,
         UsageError,
     )
+    from codemlm.findings import Finding, Suggestion
+    from codemlm.scanner import FileResult, Scanner, ScanOptions
+    from codemlm.source import Failure, SourceFile
     from codemlm.syntax import ParsedFile, parse
     from codemlm.types import Leaf, Role, Span
 
@@ -35,13 +40,21 @@ _HOMES = {
     "CheckpointError": "codemlm.errors",
     "CodemlmError": "codemlm.errors",
     "CorpusError": "codemlm.errors",
+    "Failure": "codemlm.source",
+    "FileResult": "codemlm.scanner",
+    "Finding": "codemlm.findings",
     "Leaf": "codemlm.types",
     "ModelError": "codemlm.errors",
     "ParsedFile": "codemlm.syntax",
     "Role": "codemlm.types",
+    "ScanOptions": "codemlm.scanner",
+    "Scanner": "codemlm.scanner",
     "SourceError": "codemlm.errors",
+    "SourceFile": "codemlm.source",
     "Span": "codemlm.types",
+    "Suggestion": "codemlm.findings",
     "UsageError": "codemlm.errors",
+    "load_model": "codemlm.commands",
     "parse": "codemlm.syntax",
 }
 
@@ -49,14 +62,22 @@ __all__ = [
     "CheckpointError",
     "CodemlmError",
     "CorpusError",
+    "Failure",
+    "FileResult",
+    "Finding",
     "Leaf",
     "ModelError",
     "ParsedFile",
     "Role",
+    "ScanOptions",
+    "Scanner",
     "SourceError",
+    "SourceFile",
     "Span",
+    "Suggestion",
     "UsageError",
     "__version__",
+    "load_model",
     "parse",
 ]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import codemlm
+from codemlm.backend import default_model_path
 
 HEAVY = ("torch", "transformers", "safetensors", "onnx", "datatrove", "codemlm.train")
 """Installed for the tests, absent from a plain ``pip install codemlm``."""
@@ -25,7 +26,6 @@ socket.socket.__init__ = refuse
 socket.create_connection = socket.getaddrinfo = refuse
 
 {body}
-
 heavy = {heavy!r}
 loaded = [name for name in heavy if name in sys.modules]
 print(json.dumps(loaded))
@@ -39,16 +39,17 @@ def loaded_by(body: str) -> list[str]:
         capture_output=True,
         text=True,
         check=False,
+        cwd=Path(__file__).parents[2],
     )
     assert result.returncode == 0, result.stderr
     loaded: list[str] = json.loads(result.stdout.splitlines()[-1])
     return loaded
 
 
-@pytest.mark.parametrize("body", ["import torch", "import socket; socket.socket()"])
+@pytest.mark.parametrize("body", ["import safetensors", "import socket; socket.socket()"])
 def test_the_probe_notices(body: str) -> None:
-    if "torch" in body:
-        assert "torch" in loaded_by(body)
+    if "safetensors" in body:
+        assert loaded_by(body) == ["safetensors"]
     else:
         with pytest.raises(AssertionError, match="a socket was opened"):
             loaded_by(body)
@@ -69,19 +70,33 @@ def test_command_line_loads_nothing_heavy() -> None:
     assert loaded_by(body) == []
 
 
-def test_scan_loads_nothing_heavy_and_opens_no_socket(tmp_path: Path) -> None:
-    source = tmp_path / "example.py"
-    source.write_text("def area(width, height):\n    return width * height\n", encoding="utf-8")
-    body = f"""
-import codemlm.cli
-sys.argv = ["codemlm", "scan", "--no-cache", "--exit-zero", {str(source)!r}]
+SCAN = """
+sys.argv = ["codemlm", "scan", "--exit-zero", {path!r}]
 try:
-    codemlm.cli.main()
-except SystemExit as stop:
-    assert not stop.code, stop.code
-assert "onnxruntime" in sys.modules
+    stop = {main}()
+except SystemExit as error:
+    stop = error.code
+assert not stop, stop
 """
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    path = tmp_path / "example.py"
+    path.write_text("def area(width, height):\n    return width * height\n", encoding="utf-8")
+    return str(path)
+
+
+def test_scan_loads_nothing_heavy_and_opens_no_socket(source: str) -> None:
+    body = "import tests.cli.fake" + SCAN.format(path=source, main="tests.cli.fake.main")
     assert loaded_by(body) == []
+
+
+def test_scan_with_the_shipped_model_does_neither(source: str) -> None:
+    if not (default_model_path() / "manifest.json").exists():
+        pytest.skip("no model is shipped yet")
+    body = "import codemlm.cli" + SCAN.format(path=source, main="codemlm.cli.main")
+    assert loaded_by(body + "assert 'onnxruntime' in sys.modules") == []
 
 
 def test_every_public_name_is_there() -> None:
@@ -97,14 +112,22 @@ def test_public_names_are_the_ones_pinned_here() -> None:
         "CheckpointError",
         "CodemlmError",
         "CorpusError",
+        "Failure",
+        "FileResult",
+        "Finding",
         "Leaf",
         "ModelError",
         "ParsedFile",
         "Role",
+        "ScanOptions",
+        "Scanner",
         "SourceError",
+        "SourceFile",
         "Span",
+        "Suggestion",
         "UsageError",
         "__version__",
+        "load_model",
         "parse",
     }
 
