@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,13 @@ from codemlm.terminal import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from codemlm.calibration import Calibration
     from codemlm.manifest import Manifest
     from codemlm.report import Reporter, Summary
     from codemlm.scanner import FileResult, Scanner
-    from codemlm.scoring import Scorer
+    from codemlm.scoring import LeafModel, Scorer
 
 STDIN = "-"
 DEFAULT_NOTES = 20
@@ -180,6 +182,7 @@ def _scan_all(request: ScanRequest, scanner: Scanner, reporter: Reporter) -> Sum
         include_generated=request.include_generated,
     )
     summary, progress = Summary(), ProgressLine("scanning", "files")
+    scanner.scorer.model = _Watched(scanner.scorer.model, progress.refresh)
     targets = Prefetch(discovery.files(path for path in request.paths if path != STDIN))
     results = scanner.scan(targets)
     if STDIN in request.paths and not discovery.excludes(request.stdin_filename):
@@ -199,6 +202,19 @@ def _scan_all(request: ScanRequest, scanner: Scanner, reporter: Reporter) -> Sum
         progress.clear()
     reporter.finish()
     return summary
+
+
+class _Watched:
+    """A model that says when it is at work, so that progress shows within long files too."""
+
+    def __init__(self, model: LeafModel, tell: Callable[[], None]) -> None:
+        self._model, self._tell = model, tell
+        self.num_global, self.window = model.num_global, model.window
+
+    def run(self, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """As the model's."""
+        self._tell()
+        return self._model.run(arrays)
 
 
 def _scan_stdin(scanner: Scanner, name: str) -> FileResult | Failure:

@@ -130,13 +130,20 @@ class ProgressLine:
         self.enabled = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._next = time.monotonic() + delay_s
         self._shown = False
+        self._state: tuple[int, int | None, str] = (0, None, "")
 
     def update(self, done: int, total: int | None, note: str = "") -> None:
-        """Shows how far the work is, at most ten times a second."""
+        """Notes how far the work is, and shows it."""
+        self._state = (done, total, note)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Shows what was noted last, at most ten times a second."""
         now = time.monotonic()
         if not self.enabled or now < self._next:
             return
         self._next = now + 0.1
+        done, total, note = self._state
         columns = shutil.get_terminal_size().columns - 1
         if total:
             cells = 20
