@@ -28,6 +28,7 @@ from codemlm.syntax import parse
 from codemlm.tokenizer import MASK
 from codemlm.train.logistic import fit_logistic, held_out, predict, reliability, threshold_for
 from codemlm.types import Role
+from codemlm.windows import plan_windows
 
 from .fakes import SAMPLE, TableModel, tiny_tokenizer
 
@@ -60,9 +61,9 @@ def near_sum(arrays: Mapping[str, np.ndarray], count: int) -> tuple[np.ndarray, 
     """Answers that depend on the three subtokens on either side of a leaf, and on nothing else."""
     ids, positions = arrays["input_ids"], arrays["leaf_positions"]
     padded = np.pad(ids, ((0, 0), (3, 3)))
-    around = sum(
-        np.take_along_axis(padded, np.maximum(positions, 0) + i, 1) * (i + 1) for i in range(7)
-    )
+    around = np.zeros(positions.shape, dtype=np.int64)
+    for i in range(7):
+        around += np.take_along_axis(padded, np.maximum(positions, 0) + i, 1) * (i + 1)
     keep = (around % 97).astype(np.float32) / 10 - 5
     logits = np.cos(around[..., None] * np.arange(1, count + 1)).astype(np.float32)
     return keep, logits
@@ -137,7 +138,7 @@ def test_scores_are_those_of_scoring_the_whole_file(corpus: Path) -> None:
         before = len(scorer.model.calls)  # type: ignore[attr-defined]
         changed = scorer.changed(old, known, new, masked=False)
         rows = sum(shape[0] for shape in scorer.model.calls[before:])  # type: ignore[attr-defined]
-        assert rows < len(new) * len(rescoring.plan_windows(old.encoded, 64, 16)) / 1.5
+        assert rows < len(new) * len(plan_windows(old.encoded, 64, 16)) / 1.5
         for bug, scored, whole in zip(of_file, changed, scorer.score(new), strict=True):
             assert sorted(scored) == injected.scored_leaves(bug.parsed).tolist()
             assert {s.leaf: s.keep_logit for s in whole} == {
