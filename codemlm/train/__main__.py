@@ -271,7 +271,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def main() -> None:
-    """Trains codemlm models: tokenizer, then pack, then pretrain."""
+    """Trains codemlm models: tokenizer, pack, pretrain, then export."""
 
 
 @main.command()
