@@ -219,7 +219,7 @@ def empty(path: Path) -> None:
 
 def alter(path: Path) -> None:
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[content.index(Shard(path).arrays["unit_text"].tobytes()) + 4] ^= 1
     path.write_bytes(content)
 
 
