@@ -12,6 +12,7 @@ from codemlm.evaluation.rankers import DESCRIPTIONS, GATE, NGRAM, PRODUCT
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
+_ALARMS = "Recall at n alarms in 1,000 clean lines, functions alarmed, and alarms for a recall"
 _KINDS_OF = (PRODUCT, GATE, NGRAM)
 
 
@@ -33,11 +34,11 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
     """The tables of an evaluation's result."""
     compared = result["compared"]
     found = [_localisation(f"Localisation and repair, {_size(result)}", result["rankers"])]
-    found.append(_alarms(f"Recall at an alarm rate, {_size(result)}", result["rankers"]))
+    found.append(_alarms(f"{_ALARMS}, {_size(result)}", result["rankers"]))
     if compared["rankers"]:
         title = f"All rankers on the same {compared['files']} files"
         found.append(_localisation(f"{title}: localisation and repair", compared["rankers"]))
-        found.append(_alarms(f"{title}: recall at an alarm rate", compared["rankers"]))
+        found.append(_alarms(f"{title}: {_ALARMS.lower()}", compared["rankers"]))
     found += [
         _kinds(name, result["rankers"][name]) for name in _KINDS_OF if name in result["rankers"]
     ]
@@ -96,9 +97,9 @@ def _alarms(title: str, rankers: Mapping[str, Any]) -> Table:
     levels = [f"alarms_at_recall_{recall * 100:g}" for recall in RECALLS]
     columns = [
         "ranker",
-        *(f"recall at {budget:g} per 1,000 lines" for budget in BUDGETS),
-        "functions alarmed at 1",
-        *(f"alarms for {recall:.0%} recall" for recall in RECALLS),
+        *(f"recall at {budget:g}" for budget in BUDGETS),
+        "functions at 1",
+        *(f"alarms for {recall:.0%}" for recall in RECALLS),
     ]
     rows = [
         [
@@ -115,7 +116,7 @@ def _alarms(title: str, rankers: Mapping[str, Any]) -> Table:
 def _kinds(name: str, ranker: Mapping[str, Any]) -> Table:
     names = [*(f"top{k}" for k in TOPS), "repair", "top1_repaired", "recall_at_1"]
     columns = ["kind", "mistakes", *(f"top {k}" for k in TOPS), "repair", "top 1 and repaired"]
-    columns.append("recall at 1 per 1,000 lines")
+    columns.append("recall at 1")
     rows = [
         [kind, str(figures["bugs"]), *(_percent(figures[n]) for n in names)]
         for kind, figures in ranker["by_kind"].items()
@@ -155,7 +156,7 @@ def _rich(table: Table) -> RichTable:
 
     made = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD)
     for place, column in enumerate(table.columns):
-        made.add_column(column, justify="right" if place else "left")
+        made.add_column(column, justify="right" if place else "left", no_wrap=not place)
     for row in table.rows:
         made.add_row(*(cell.replace(" [", "\n\\[") for cell in row))
     return made

@@ -30,12 +30,22 @@ from codemlm.manifest import MANIFEST, Manifest
 from codemlm.scanner import LEAST_MASKINGS, LEAVES_PER_MASKING
 from codemlm.scoring import FileToScore
 from codemlm.syntax import ParsedFile
-from codemlm.train.logistic import fit_logistic, held_out, predict, reliability, threshold_for
+from codemlm.train.logistic import (
+    Fitted,
+    fit_logistic,
+    held_out,
+    predict,
+    reliability,
+    threshold_for,
+)
 from codemlm.types import Role
 from codemlm.undefined import undefined_names
 
 UNDEFINED_SHARE = 1 / 6
 """Share of undefined names among real mistakes of one token (PyPIBugs, arXiv 2105.12787)."""
+
+Rows = tuple[tuple[float, ...], tuple[float, ...] | None]
+"""Features of a leaf by the single pass, and by both passes where a scan would mask it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,8 @@ class Collector:
     Attributes:
         single: every leaf with a possible alternative, by the single pass.
         verified: those that a scan would mask, by both passes.
-        clean: (features of the single pass, of both or None) of each leaf of unchanged code.
+        clean: features of the leaves of unchanged code.
+        wrong: features of mistakes; a mistake of two leaves has two, of weight one half.
         reached, bugs: mistakes that have a possible alternative, and mistakes in all.
         undefined: names of unchanged code that are reported as undefined.
     """
@@ -104,7 +115,8 @@ class Collector:
         self.scorer = scorer
         self.single = Examples()
         self.verified = Examples()
-        self.clean: list[tuple[tuple[float, ...], tuple[float, ...] | None]] = []
+        self.clean: list[Rows] = []
+        self.wrong: list[tuple[float, Rows]] = []
         self.reached = self.bugs = self.undefined = 0
 
     def add(self, file: SampledFile, bugs: Sequence[Bug], group: int) -> None:
@@ -133,11 +145,18 @@ class Collector:
             self.bugs += 1
             self.reached += bool(wrong)
             for rows in wrong:
+                self.wrong.append((1.0 / len(wrong), rows))
                 self._add(rows, wrong=True, weight=1.0 / len(wrong), group=group)
+
+    def caught(self, single: Fitted, verified: Fitted, threshold: float) -> float:
+        """How many mistakes have a confidence of the threshold or more."""
+        return sum(
+            weight for weight, rows in self.wrong if confidence(rows, single, verified) >= threshold
+        )
 
     def _add(
         self,
-        rows: tuple[tuple[float, ...], tuple[float, ...] | None],
+        rows: Rows,
         *,
         wrong: bool,
         weight: float,
@@ -158,7 +177,7 @@ class Collector:
     @staticmethod
     def _features(
         context: Context, leaf: int, scores: LeafScores, masked: LeafScores
-    ) -> tuple[tuple[float, ...], tuple[float, ...] | None] | None:
+    ) -> Rows | None:
         """Features of a leaf; None where it could be no finding."""
         if leaf not in scores or not is_informative(context.parsed, leaf):
             return None
@@ -225,20 +244,19 @@ def _fit(
     single = fit_logistic(*collector.single.arrays(rate)[:3], settings.penalty)
     features, wrong, weight, group = collector.verified.arrays(rate)
     verified = fit_logistic(features, wrong, weight, settings.penalty)
-    clean = collector.clean
-    confidences = np.concatenate(
-        [
-            predict(single, [one for one, both in clean if both is None]),
-            predict(verified, [both for _, both in clean if both is not None]),
-        ]
-    )
+    confidences = np.array([confidence(rows, single, verified) for rows in collector.clean])
     threshold = threshold_for(confidences, settings.budget * lines / 1000)
-    genuine = lines / settings.lines_per_bug * UNDEFINED_SHARE
+    assumed = lines / settings.lines_per_bug
+    caught = rate * collector.caught(single, verified, threshold)
+    alarms = int((confidences >= threshold).sum())
+    genuine = assumed * UNDEFINED_SHARE
     undefined = genuine / (genuine + collector.undefined + 1)
     notes = {
         "rate": f"one mistake in {settings.lines_per_bug:g} lines",
         "budget_per_1000_lines": settings.budget,
-        "alarms_per_1000_lines": round(float((confidences >= threshold).sum() / lines * 1000), 3),
+        "alarms_per_1000_lines": round(alarms / lines * 1000, 3),
+        "recall_at_threshold": round(caught / assumed, 4),
+        "precision_at_threshold": round(caught / max(caught + alarms, 1e-9), 4),
         "undefined_per_1000_lines": round(collector.undefined / lines * 1000, 3),
         "seed": settings.seed,
         "lines": lines,
@@ -257,6 +275,12 @@ def _fit(
         undefined=round(undefined, 4),
         notes=notes,
     )
+
+
+def confidence(rows: Rows, single: Fitted, verified: Fitted) -> float:
+    """The confidence that a scan would give a leaf."""
+    fitted, values = (single, rows[0]) if rows[1] is None else (verified, rows[1])
+    return float(predict(fitted, [values])[0])
 
 
 def _repository(file: SampledFile) -> str:

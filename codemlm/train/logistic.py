@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
+Fitted = tuple[float, np.ndarray]
+"""Intercept, and coefficients float64 (F,)."""
+
 _BINS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
 
 
 def fit_logistic(
     features: np.ndarray, wrong: np.ndarray, weight: np.ndarray, penalty: float
-) -> tuple[float, np.ndarray]:
+) -> Fitted:
     """Intercept and coefficients of a logistic regression, by Newton's method.
 
     Features are scaled to unit variance for the penalty, which spares the intercept; what comes
@@ -55,9 +58,7 @@ def fit_logistic(
     return float(theta[0] - mean @ coefficients), coefficients
 
 
-def predict(
-    fitted: tuple[float, np.ndarray], features: np.ndarray | Sequence[tuple[float, ...]]
-) -> np.ndarray:
+def predict(fitted: Fitted, features: np.ndarray | Sequence[tuple[float, ...]]) -> np.ndarray:
     """Confidences float64 (N,) for features (N, F)."""
     rows = np.asarray(features, dtype=np.float64).reshape(-1, len(fitted[1]))
     z = np.clip(fitted[0] + rows @ fitted[1], -40, 40)
