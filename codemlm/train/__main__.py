@@ -389,5 +389,26 @@ def export_command(max_noise: float | None, **options: Any) -> None:
         click.echo(describe(export(**options, settings=settings)))
 
 
+@main.command("calibrate")
+@click.option("--model", type=Path, required=True, help="Model folder; its manifest is changed.")
+@click.option("--corpus", type=Path, required=True, help="Documents never trained on.")
+@click.option("--files", default=300, show_default=True, help="How many to sample.")
+@click.option("--budget", default=0.5, show_default=True, help="Alarms in 1,000 clean lines.")
+@click.option("--lines-per-bug", default=500.0, show_default=True, help="How rare mistakes are.")
+@click.option("--threads", default=1, show_default=True, help="Of the model.")
+def calibrate_command(model: Path, corpus: Path, threads: int, **options: Any) -> None:
+    """Fits a model's confidence and default threshold on injected mistakes."""
+    from codemlm.train.calibrate import CalibrationSettings, calibrate_folder
+
+    lines = ProgressLines("calibrate")
+
+    def progress(done: int, total: int) -> None:
+        lines(done, total, "files")
+
+    settings = CalibrationSettings(**options)
+    with reported():
+        click.echo(calibrate_folder(model, corpus, settings, threads=threads, progress=progress))
+
+
 if __name__ == "__main__":
     main(prog_name="python -m codemlm.train")

@@ -12,6 +12,7 @@ been tested. So a confidence is a measured probability on code like the sample, 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -306,3 +307,28 @@ def write_calibration(folder: Path, calibration: Calibration) -> None:
     """Puts a calibration into the manifest of a model folder."""
     manifest = Manifest.read(folder)
     dataclasses.replace(manifest, calibration=calibration.as_json()).write(folder)
+
+
+def calibrate_folder(
+    model: Path,
+    corpus: Path,
+    settings: CalibrationSettings,
+    *,
+    threads: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
+    """Calibrates a model folder and writes its manifest; returns what to tell.
+
+    A training checkpoint has no manifest: its calibration is returned as JSON, and nothing written.
+    """
+    made = calibrate(load_scorer(model, threads), corpus, settings, progress)
+    if not (model / MANIFEST).is_file():
+        return json.dumps(made.as_json(), indent=1)
+    write_calibration(model, made)
+    notes = made.notes
+    return (
+        f"{model / MANIFEST}: threshold {made.threshold:.3f}, "
+        f"{notes['alarms_per_1000_lines']} alarms in 1,000 clean lines, "
+        f"finds {notes['recall_at_threshold']:.1%} of {notes['mistakes']:,} injected mistakes; "
+        f"precision {notes['precision_at_threshold']:.1%} at {notes['rate']}"
+    )
