@@ -266,11 +266,12 @@ def model_group() -> None:
 
 @model_group.command("info")
 @_MODEL_OPTION
-def model_info(model: Path | None) -> int:
+@click.option("--all", "everything", is_flag=True, help="Training settings and figures, too.")
+def model_info(model: Path | None, everything: bool) -> int:
     """Prints what is known of the model: where it came from and how it was calibrated."""
     from codemlm.commands import model_facts
 
-    facts = model_facts(model)
+    facts = model_facts(model, everything=everything)
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
         click.echo(f"{name:<{width}}  {value}")

@@ -299,14 +299,18 @@ def opened(path: str | None) -> Iterator[TextIO]:
             out.close()
 
 
-def model_facts(folder: Path | None) -> list[tuple[str, str]]:
+def model_facts(folder: Path | None, *, everything: bool = False) -> list[tuple[str, str]]:
     """Names and values of what `codemlm model info` prints.
+
+    Args:
+        folder: of the model; None: the shipped one.
+        everything: whether the settings and figures of its training are wanted too.
 
     Raises:
         ModelError: if there is no such model.
     """
     from codemlm.backend import default_model_path
-    from codemlm.calibration import Calibration
+    from codemlm.findings import Calibration
     from codemlm.manifest import Manifest
 
     folder = folder or default_model_path()
@@ -324,15 +328,17 @@ def model_facts(folder: Path | None) -> list[tuple[str, str]]:
         facts.append(("calibration", "none: confidences are not measured"))
     else:
         calibration = Calibration.from_json(manifest.calibration)
-        facts.append(("threshold", f"{calibration.threshold:.3f}"))
-        facts += _flat("calibration", calibration.notes)
-    return [*facts, *_flat("training", manifest.training), *_flat("parity", manifest.parity)]
+        facts.append(("least confidence", f"{calibration.threshold:.3f}"))
+        facts += _flat("calibration", calibration.notes, everything)
+    facts += _flat("training", manifest.training, everything)
+    return facts + (list(_flat("parity", manifest.parity, everything)) if everything else [])
 
 
-def _flat(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The entries of a nested table, under dotted names."""
+def _flat(prefix: str, table: Mapping[str, Any], everything: bool) -> Iterator[tuple[str, str]]:
+    """The entries of a nested table under dotted names; without lists, unless all are wanted."""
     for name, value in table.items():
         if isinstance(value, dict):
-            yield from _flat(f"{prefix}.{name}", value)
-        else:
+            if everything or name != "config":
+                yield from _flat(f"{prefix}.{name}", value, everything)
+        elif everything or not (value is None or isinstance(value, list)):
             yield f"{prefix}.{name}", f"{value:.6g}" if isinstance(value, float) else str(value)

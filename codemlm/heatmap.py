@@ -33,7 +33,7 @@ class LeafHeat:
     Attributes:
         leaf: the leaf.
         likelihood: probability of the leaf in its place; None for roles that the model never
-            predicts (punctuation, comments).
+            predicts (punctuation, comments), 0.0 for texts that it could not predict.
         alternatives: best other leaves, best first.
         masked: whether the leaf was masked for it, rather than judged by the gate.
     """
@@ -50,7 +50,7 @@ class LeafHeat:
         A rare leaf is no surprise where everything is rare: what counts is this leaf against the
         best one in its place.
         """
-        if self.likelihood is None or not self.alternatives:
+        if not self.likelihood or not self.alternatives:
             return 0.0
         return max(0.0, self.alternatives[0].likelihood - self.likelihood)
 

@@ -33,8 +33,11 @@ _LONGEST_TEXT = 40
 
 
 def style_of(likelihood: float | None) -> str:
-    """Style of a leaf of the likelihood; empty for a likely one."""
-    if likelihood is None:
+    """Style of a leaf of the likelihood; empty for a likely one.
+
+    Texts that cannot be predicted (a docstring is no candidate) say nothing by being unlikely.
+    """
+    if not likelihood:
         return ""
     return next((style for limit, style, _ in LEVELS if likelihood < limit), "")
 

@@ -378,13 +378,19 @@ def test_listing_is_cropped_and_coloured() -> None:
 
 
 def test_heat_levels() -> None:
-    styles = [style_of(p) for p in (None, 1.0, 0.5, 0.4, 0.05, 0.005, 0.0005)]
-    assert styles[:3] == ["", "", ""]
-    assert len(set(styles[3:])) == 4
+    styles = [style_of(p) for p in (None, 0.0, 1.0, 0.5, 0.4, 0.05, 0.005, 0.0005)]
+    assert styles[:4] == [""] * 4
+    assert len(set(styles[4:])) == 4
 
 
 def test_worst_compares_with_the_best_alternative() -> None:
-    shown = heat("a + b + c", a=(0.01, "x", 0.02), b=(0.4, "x", 0.6), c=(0.9, "x", 0.1))
+    shown = heat(
+        "a + b + c + d",
+        a=(0.01, "x", 0.02),
+        b=(0.4, "x", 0.6),
+        c=(0.9, "x", 0.1),
+        d=(0.0, "x", 0.9),
+    )
     assert [h.leaf.text for h in worst(shown, 9)] == ["b", "a"]
     assert [h.leaf.text for h in worst(shown, 1)] == ["b"]
 
