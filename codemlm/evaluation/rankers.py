@@ -85,15 +85,23 @@ def from_masked(parsed: ParsedFile, scores: Mapping[int, LeafScore]) -> dict[str
     }
 
 
-def from_findings(parsed: ParsedFile, findings: Sequence[Finding]) -> dict[str, Opinion]:
-    """The ranker that a scan is: confidence, first suggestion; a swap is found at both places."""
+def from_findings(
+    parsed: ParsedFile, findings: Sequence[Finding], *, both: bool = True
+) -> dict[str, Opinion]:
+    """The ranker that a scan is: confidence and first suggestion.
+
+    Args:
+        parsed: the file.
+        findings: of a scan of it, at any confidence.
+        both: whether a swap counts at both its places; as an alarm it is one.
+    """
     leaves = scored_leaves(parsed)
     suspicion = np.full(len(leaves), -np.inf)
     repairs = [""] * len(leaves)
     place_of = {int(leaf): place for place, leaf in enumerate(leaves)}
     for finding in findings:
         places = [(finding.leaf, finding.suggestions[0].text if finding.suggestions else "")]
-        if finding.other is not None:
+        if finding.other is not None and both:
             places.append((int(np.searchsorted(parsed.starts, finding.other.start)), finding.text))
         for leaf, text in places:
             place = place_of.get(leaf)

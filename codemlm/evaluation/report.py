@@ -47,7 +47,7 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
 
 def markdown(result: Mapping[str, Any]) -> str:
     """An evaluation's result as Markdown, for `benchmarks/runs`."""
-    parts = ["## Injected mistakes", _introduction(result)]
+    parts = ["## Injected mistakes", "", _introduction(result)]
     parts += [table.markdown() for table in tables(result)]
     notes = [f"- {name}: {text}." for name, text in DESCRIPTIONS.items() if name in _shown(result)]
     return "\n".join([*parts, "Rankers:", "", *notes, ""])

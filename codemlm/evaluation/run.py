@@ -175,7 +175,7 @@ class Evaluation:
         clean = _chance(file.parsed)
         known = self.scorer.whole(old, masked=False)
         clean |= from_scores(file.parsed, known)
-        product, verified = self._product(file.parsed, old, known, {})
+        product, verified = self._product(file.parsed, old, known, {}, both=False)
         clean |= product
         scores = self.scorer.changed(old, known, [v.file for v in variants], masked=False)
         for variant, of_variant in zip(variants, scores, strict=True):
@@ -199,7 +199,13 @@ class Evaluation:
         return clean, [(variant.bug, variant.opinions) for variant in variants]
 
     def _product(
-        self, parsed: ParsedFile, file: FileToScore, scores: LeafScores, known: LeafScores
+        self,
+        parsed: ParsedFile,
+        file: FileToScore,
+        scores: LeafScores,
+        known: LeafScores,
+        *,
+        both: bool = True,
     ) -> tuple[dict[str, Opinion], LeafScores]:
         """The opinion that a scan is, and the scores of the leaves that it masked."""
         ordered = [scores[leaf] for leaf in sorted(scores)]
@@ -207,7 +213,7 @@ class Evaluation:
         masked = self.scorer.verify(file, propose(parsed, ordered, limit), known)
         undefined = {name.leaf: name.candidates for name in undefined_names(parsed)}
         findings = judge(parsed, ordered, masked, undefined, self.calibration)
-        return from_findings(parsed, findings), masked
+        return from_findings(parsed, findings, both=both), masked
 
 
 class Variant:
