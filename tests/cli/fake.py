@@ -24,7 +24,8 @@ WRONG = {
     "<": ("<=", -2.0),
     "not": ("[DELETE]", -2.5),
     "empty": ("[NEGATE]", -2.2),
-    "naïve": ("näher", -2.0),
+    "low": ("high", -2.0),
+    "high": ("low", -2.0),
 }
 """What the fake takes for wrong: the text it would rather see, and the gate's logit."""
 
