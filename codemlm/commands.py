@@ -310,7 +310,7 @@ def model_facts(folder: Path | None, *, everything: bool = False) -> list[tuple[
         ModelError: if there is no such model.
     """
     from codemlm.backend import default_model_path
-    from codemlm.findings import Calibration
+    from codemlm.calibration import Calibration
     from codemlm.manifest import Manifest
 
     folder = folder or default_model_path()
