@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from codemlm import __version__
 from codemlm.evaluation.injected import SampledFile, sample_files
 from codemlm.syntax import parse
 
@@ -47,31 +48,46 @@ def spread(values: Sequence[float], digits: int = 3) -> str:
     return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f} s"
 
 
+LAUNCHER = """
+import os, sys, time
+runs = []
+for _ in range(int(sys.argv[1]) + 1):
+    begin = time.perf_counter()
+    pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+    _, status, usage = os.wait4(pid, 0)
+    took = time.perf_counter() - begin
+    print(took, usage.ru_maxrss, os.waitstatus_to_exitcode(status), file=sys.stderr)
+"""
+"""Runs a command several times. A small process does it, because a child's peak memory is never
+less than that of the process that started it."""
+
+
 def timed(command: Sequence[str], runs: int, folder: Path, env: dict[str, str]) -> Timing:
     """Runs a command in a folder, once to warm up and then ``runs`` times.
 
     Raises:
-        RuntimeError: if it ends as no linter does, with 2 or a signal, and writes to stderr.
+        RuntimeError: if it fails, which no number of findings is.
     """
-    seconds, peak = [], 0
-    for number in range(runs + 1):
-        with tempfile.TemporaryFile() as errors:
-            begin = time.perf_counter()
-            process = subprocess.Popen(
-                command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=errors
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-            took = time.perf_counter() - begin
-            process.returncode = code = os.waitstatus_to_exitcode(status)
-            errors.seek(0)
-            said = errors.read().decode(errors="replace").strip()
-        if said.startswith(("error", "Traceback")) or code < 0 or "No module named" in said:
-            raise RuntimeError(f"{' '.join(command)}: {said[-2000:] or code}")
-        if number:
-            seconds.append(took)
-            unit = 1 if sys.platform == "darwin" else 1024
-            peak = max(peak, usage.ru_maxrss * unit)
-    return Timing(seconds, peak)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", LAUNCHER, str(runs), *command],
+        cwd=folder,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    rows = [
+        line.split()
+        for line in done.stderr.splitlines()
+        if re.fullmatch(r"[-\d.]+ \d+ -?\d+", line)
+    ]
+    if len(rows) != runs + 1 or re.search(
+        r"^(error|Traceback)|No module named", done.stderr, re.MULTILINE
+    ):
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Timing([float(row[0]) for row in rows[1:]], max(int(row[1]) for row in rows[1:]) * unit)
 
 
 def repeated(work: Callable[[], object], runs: int) -> list[float]:
@@ -117,6 +133,8 @@ def commit() -> str:
 
 def version(name: str) -> str:
     """A package's version."""
+    if name == "codemlm":
+        return __version__
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -177,6 +195,8 @@ def measure(options: argparse.Namespace) -> list[tuple[str, str, str, str]]:
             ),
             ("pyflakes", [sys.executable, "-m", "pyflakes", "."], options.runs, lines),
         ):
+            if label.endswith(" 1 threads"):
+                continue
             print(f"{label} ...", file=sys.stderr, flush=True)
             timing = timed(command, runs, folder, env)
             rate = f"{count / statistics.mean(timing.seconds):,.0f} lines/s" if count else ""
@@ -199,7 +219,7 @@ def report(options: argparse.Namespace, rows: Sequence[Sequence[str]]) -> str:
     head = [
         f"# Speed, {datetime.datetime.now(datetime.UTC).date()}",
         "",
-        f"- Machine: {machine()}, {cores()} cores in use, {platform.system()} {platform.machine()}",
+        f"- Machine: {machine()}, {cores()} cores used, {platform.system()} {platform.machine()}",
         f"- Commit: {commit()}; {model}",
         f"- Python {platform.python_version()}, {versions}",
         f"- Command: `{command}`; mean ± standard deviation",
