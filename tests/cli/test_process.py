@@ -15,15 +15,21 @@ import pytest
 from codemlm import cli, commands
 
 ROOT = Path(__file__).parents[2]
+STEERING = {
+    "CODEMLM_DEBUG",
+    "CODEMLM_MODEL",
+    "CODEMLM_OUTPUT_FORMAT",
+    "COLUMNS",
+    "FORCE_COLOR",
+    "NO_COLOR",
+}
+"""Variables that would change what the tests see."""
 BUG = "def area(rows, cols): return rows\n"
 
 
 def start(*args: str, module: str = "tests.cli.fake", **settings: Any) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **settings.pop("env", {})}
-    for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", "CODEMLM_DEBUG"):
-        environment.setdefault(name, "")
-    if not environment["COLUMNS"]:
-        del environment["COLUMNS"]
+    inherited = {name: value for name, value in os.environ.items() if name not in STEERING}
+    environment = {**inherited, "PYTHONPATH": str(ROOT), **settings.pop("env", {})}
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings}
     return subprocess.Popen([sys.executable, "-m", module, *args], env=environment, **streams)
 
