@@ -186,6 +186,7 @@ def test_progress_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
     terminal = Terminal()
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys, "stderr", terminal)
     progress = ProgressLine("scanning", "files", delay_s=0)
     progress.update(5, 10, "a\x1bb.py")
