@@ -16,6 +16,7 @@ from codemlm.calibration import LOWEST, Calibration, MaskedView
 from codemlm.injection import Kind, operator_kind
 from codemlm.rules import CODE_OF_KIND, UNDEFINED_NAME
 from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative, LeafScore
+from codemlm.similarity import similarity
 from codemlm.syntax import ParsedFile, node_type_names
 from codemlm.types import Role, Span
 
@@ -268,17 +269,16 @@ def _undefined(
 ) -> Finding:
     """An undefined name: certain by scope analysis; the model ranks what was meant.
 
-    Alternatives spelt like the name come first (``candidates`` are sorted by likeness), among them
-    the likelier ones; where the model has no opinion, likeness alone decides.
+    A misspelling says more than what usually stands here, so likeness counts in full and the
+    model's likelihood by half: it decides among names that are about equally alike.
     """
     parsed = context.parsed
     likelihoods = {a.text: a.likelihood for a in score.alternatives} if score else {}
-    close = list(candidates[:5])
-    ranked = sorted(close, key=lambda t: (-likelihoods.get(t, 0.0), close.index(t)))
-    ranked += [t for t in likelihoods if t not in close and context.allows(leaf, t)]
+    shown = parsed.text(leaf)
+    pool = dict.fromkeys([*candidates[:5], *(t for t in likelihoods if context.allows(leaf, t))])
+    ranked = sorted(pool, key=lambda t: -similarity(shown, t) - likelihoods.get(t, 0.0) / 2)
     suggestions = tuple(Suggestion(t, likelihoods.get(t, 0.0)) for t in ranked[:5])
     span = Span(int(parsed.starts[leaf]), int(parsed.ends[leaf]))
-    shown = parsed.text(leaf)
     meant = f"; did you mean `{suggestions[0].text}`?" if suggestions else ""
     return Finding(
         rule=UNDEFINED_NAME,

@@ -146,7 +146,11 @@ def test_undefined_names_have_their_own_rule_and_ranked_suggestions() -> None:
     found = score(parsed, "lenght", "list_", "length")
     (finding,) = judge(parsed, [found], {}, {found.leaf: ["length", "list_"]}, Calibration())
     assert finding.rule == "CM201"
-    assert [s.text for s in finding.suggestions] == ["list_", "length"]
+    assert [s.text for s in finding.suggestions] == ["length", "list_"]  # spelling first
+    parsed = parse(b"def f(rows, cols): return data")
+    found = score(parsed, "data", "cols", "rows")
+    (finding,) = judge(parsed, [found], {}, {found.leaf: ["rows", "cols"]}, Calibration())
+    assert [s.text for s in finding.suggestions] == ["cols", "rows"]  # the model's order
     assert finding.confidence == Calibration().undefined
     (alone,) = judge(parsed, [], {}, {found.leaf: ["length"]}, Calibration())
     assert alone.suggestions[0].text == "length"
