@@ -52,6 +52,7 @@ _MAX_CHOICES = 64
 _MAX_NAMES = 256
 _MAX_NUMBER = 10_000
 _SWAPPABLE_ROLES = (Role.READ, Role.NUMBER, Role.STRING, Role.CONSTANT)
+_WORD_BYTES = frozenset(b for b in range(256) if b >= 0x80 or chr(b).isalnum() or chr(b) == "_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,17 +186,25 @@ class _Finder:
                 far_of[scope] = self.sites.choice_set(known[:_MAX_CHOICES])
             near, local_names = near_of[scope]
             if self.roles[leaf] is Role.UPDATE:
-                if text not in local_names or self._bound_only_here(leaf, scope):
-                    continue
-                self._add(Kind.VARIABLE, leaf, near, -1)
+                before = self._bound_before(leaf, scope)
+                if text in before and text in local_names:
+                    bound = [t for t in self.sites.choices[near] if t in before]
+                    self._add(Kind.VARIABLE, leaf, self.sites.choice_set(bound), -1)
             elif text in local_names:
                 self._add(Kind.VARIABLE, leaf, near, far_of[scope])
             elif text in module and reads[scope][text] > 1:
                 self._add(Kind.VARIABLE, leaf, far_of[scope], near)
 
-    def _bound_only_here(self, leaf: int, scope: int) -> bool:
-        first = self.parsed.scopes[scope].bindings.get(int(self.parsed.text_ids[leaf]))
-        return first is None or first == int(self.parsed.starts[leaf])
+    def _bound_before(self, leaf: int, scope: int) -> frozenset[str]:
+        """Names that the leaf's own scope binds before it: what an update may be of."""
+        start, bindings = int(self.parsed.starts[leaf]), self.parsed.scopes[scope].bindings
+        return frozenset(self.parsed.texts[t] for t, first in bindings.items() if first < start)
+
+    def _touches_word(self, leaf: int, *, after: bool = True) -> bool:
+        """Whether a word ends right before the leaf or begins right after it, as in ``1if(a)``."""
+        source, start, end = self.parsed.source, self.parsed.starts[leaf], self.parsed.ends[leaf]
+        beside = source[max(0, start - 1) : start] + source[end : end + 1] * after
+        return any(byte in _WORD_BYTES for byte in beside)
 
     def _receiver(self, leaf: int) -> str:
         """Text of the name before the dot, or "" where the receiver is no plain name."""
@@ -256,8 +265,12 @@ class _Finder:
             kind = _CLASS_KINDS[name]
             if kind is Kind.ARITHMETIC and self._beside_string(leaf):
                 continue  # string formatting and joining, where no other operator is plausible
-            near = self.sites.choice_set(members)
-            far = self.sites.choice_set(self.spec.operator_neighbours.get(text, ()))
+            neighbours = self.spec.operator_neighbours.get(text, ())
+            if self._touches_word(leaf):  # a==b, which "is" would make one name
+                if text[0].isalpha():
+                    continue
+                neighbours = tuple(t for t in neighbours if not t[0].isalpha())
+            near, far = self.sites.choice_set(members), self.sites.choice_set(neighbours)
             self._add(kind, leaf, near, far)
 
     def _beside_string(self, leaf: int) -> bool:
@@ -268,14 +281,14 @@ class _Finder:
     def _literals(self) -> None:
         choices = self.sites.choice_set(self.spec.constants)
         for leaf in self.by_role[Role.CONSTANT]:
-            if self.texts[leaf] in self.spec.constants:
+            if self.texts[leaf] in self.spec.constants and not self._touches_word(leaf):
                 self._add(Kind.CONSTANT, leaf, choices, -1)
         for leaf in self.by_role[Role.NUMBER]:
             text = self.texts[leaf]
-            if not text.isascii() or not text.isdigit() or str(int(text)) != text:
+            if not text.isascii() or not text.isdigit() or len(text) > len(str(_MAX_NUMBER)):
                 continue
             value = int(text)
-            if value > _MAX_NUMBER:
+            if value > _MAX_NUMBER or str(value) != text or self._touches_word(leaf):
                 continue
             near = {value - 1, value + 1} | ({0, 1, 2} if value <= 2 else set())
             ordered = [str(n) for n in sorted(near | {value}) if 0 <= n <= _MAX_NUMBER]
@@ -286,7 +299,8 @@ class _Finder:
         groups: dict[int, list[int]] = defaultdict(list)
         for role in _SWAPPABLE_ROLES:
             for leaf in self.by_role[role]:
-                if self.names[parsed.parents[leaf]] == self.spec.argument_list:
+                inside = self.names[parsed.parents[leaf]] == self.spec.argument_list
+                if inside and not self._touches_word(leaf):
                     groups[int(parsed.parent_nodes[leaf])].append(leaf)
         for group in groups.values():
             ordered = sorted(group)[:6]
@@ -311,6 +325,8 @@ class _Finder:
             if whole and plain and self.texts[left] != self.texts[right]:
                 if self.texts[leaf] == "%" and self._beside_string(leaf):
                     continue
+                if self._touches_word(left) or self._touches_word(right):
+                    continue
                 self.sites.sites.append(Site(Kind.OPERAND_SWAP, left, right))
 
     def _negations(self) -> None:
@@ -320,7 +336,8 @@ class _Finder:
             name = self.names[kind]
             if name in self.spec.negatable:
                 leaf = int(np.searchsorted(parsed.starts, start))
-                if leaf < len(self.roles) and parsed.starts[leaf] == start:
+                begins = leaf < len(self.roles) and parsed.starts[leaf] == start
+                if begins and not self._touches_word(leaf, after=False):  # not "if(a)"
                     self.sites.sites.append(Site(Kind.NEGATION_ADDED, leaf))
             elif name == self.spec.negation_parent:
                 negation_nodes.add(start)

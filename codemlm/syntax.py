@@ -269,7 +269,12 @@ class _Walk:
                         child_scope = max(self.scopes[inner_scope].parent, 0)
                 if scope_rule is not None and scope_rule.fields is not None:
                     child_scope = inner_scope if field_name in scope_rule.fields else scope
-            if conditions is not None and (field_name in conditions) and child.is_named:
+            if (
+                conditions is not None
+                and field_name in conditions
+                and child.is_named
+                and child_kind < len(is_identifier)  # no ERROR
+            ):
                 self.conditions.append((child.start_byte, child.end_byte, child_kind, node_id))
             if child_kind < len(is_identifier) and is_identifier[child_kind]:
                 if role is Role.ATTRIBUTE:
