@@ -62,14 +62,18 @@ def plan_windows(file: EncodedFile, size: int, margin: int) -> list[ScanWindow]:
         if begins[-1] - begins[start] < size:  # near the end: move back so that the window is full
             full = int(np.searchsorted(begins, max(0, int(ends[-1]) - size), side="left"))
             start = max(windows[-1].start + 1, min(start, full))
+        fitting = int(np.searchsorted(begins, ends[first] - size, side="left"))
+        start = max(start, min(fitting, first))  # a long unit that comes next is inside
 
 
 def window_around(file: EncodedFile, unit: int, size: int) -> tuple[int, int]:
-    """Units [start, stop) of at most ``size`` subtokens, ``unit`` in the middle where possible."""
+    """Units [start, stop) of at most ``size`` subtokens, ``unit`` in the middle where possible.
+
+    A unit of more than ``size // 2`` subtokens may make a window that is longer.
+    """
     ends = np.cumsum(file.unit_lengths.astype(np.int64))
-    middle = int(ends[unit]) - size // 2
-    low = max(0, min(middle, int(ends[-1]) - size))
-    start = int(np.searchsorted(ends, low, side="right")) if low else 0
-    base = int(ends[start - 1]) if start else 0
-    stop = int(np.searchsorted(ends, base + size, side="right"))
-    return min(start, unit), max(stop, unit + 1)
+    begins = ends - file.unit_lengths
+    low = max(0, min(int(ends[unit]) - size // 2, int(ends[-1]) - size))
+    start = min(unit, int(np.searchsorted(begins, low, side="left")))
+    stop = int(np.searchsorted(ends, begins[start] + size, side="right"))
+    return start, max(stop, unit + 1)
