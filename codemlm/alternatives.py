@@ -132,10 +132,17 @@ class Context:
 
 
 def is_informative(parsed: ParsedFile, leaf: int) -> bool:
-    """Whether the leaf's text says enough to be judged: not ``_``, and no receiver.
+    """Whether it makes sense to doubt the leaf.
 
-    Conventional receivers (``self``) are hardly ever mistaken, and where the model doubts one the
-    reason is a nested function or a static method.
+    Not where its text says too little (``_``); not a conventional receiver (``self``), which is
+    hardly ever mistaken, and doubted mostly in nested functions and static methods; and not the
+    operator of an assertion, which differs from its neighbours on purpose, and would have failed
+    when it was run if it were wrong.
     """
     text = parsed.text(leaf)
-    return text != "_" and text not in parsed.language.self_names
+    if text == "_" or text in parsed.language.self_names:
+        return False
+    if parsed.roles[leaf] != Role.OPERATOR:
+        return True
+    names = node_type_names(parsed.language)
+    return names[parsed.grandparents[leaf]] not in parsed.language.assertions

@@ -178,6 +178,7 @@ PYTHON = LanguageSpec(
             ("return_statement", None),
         }
     ),
+    assertions=frozenset({"assert_statement"}),
     negation="not",
     negation_parent="not_operator",
     negatable=frozenset(

@@ -163,6 +163,13 @@ def test_receivers_and_underscores_are_never_findings() -> None:
     assert propose(parsed, scores, 5) == []
 
 
+def test_operators_of_assertions_are_never_findings() -> None:
+    parsed = parse(b"assert a < b")
+    assert judge(parsed, [score(parsed, "<", "==")], {}, {}, Calibration()) == []
+    parsed = parse(b"assert f(a < b)")
+    assert len(judge(parsed, [score(parsed, "<", "==")], {}, {}, Calibration())) == 1
+
+
 def test_proposals_are_the_most_suspicious_and_limited() -> None:
     parsed = parse(b"def f(a, b, c): return a, b, c")
     scores = [
