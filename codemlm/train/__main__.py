@@ -5,6 +5,8 @@ In the order of use::
     python -m codemlm.train tokenizer --corpus CORPUS --data DATA
     python -m codemlm.train pack --corpus CORPUS --data DATA
     python -m codemlm.train pretrain --data DATA --out RUN
+    python -m codemlm.train export --checkpoint RUN --data DATA --out MODEL
+    python -m codemlm.train calibrate --model MODEL --corpus CORPUS/calibration
 
 The options of ``pretrain`` are made from the fields of `TrainConfig`. torch and transformers are
 imported once a run begins, so ``--help`` answers at once. Under torchrun, every process runs this
@@ -14,7 +16,6 @@ same command.
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import sys
 import time
@@ -36,63 +37,12 @@ from typing import (
 import click
 
 from codemlm.errors import CodemlmError, UsageError
+from codemlm.train.build import build_model
 from codemlm.train.config import NUM_FREQUENT, VOCAB_SIZE, TrainConfig
-from codemlm.train.loop import BatchSource, Trainer, open_source
+from codemlm.train.loop import Trainer, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from torch import nn
-
-
-def model_fields(config: TrainConfig, known: dict[str, Any]) -> dict[str, Any]:
-    """Fields of CodeMLMConfig: the data's, over those the JSON file gives, under model_set's.
-
-    Raises:
-        UsageError: the file is not JSON, or a setting is not FIELD=VALUE.
-    """
-    fields: dict[str, Any] = {}
-    if config.model_config is not None:
-        try:
-            fields = json.loads(config.model_config.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{config.model_config}: cannot read it as JSON ({error})") from error
-    fields |= {"max_subtokens": config.window, **known}
-    for setting in config.model_set:
-        name, equals, text = setting.partition("=")
-        if not equals:
-            raise UsageError(f"model setting {setting!r} is not of the form FIELD=VALUE")
-        *parents, last = name.split(".")
-        place = fields
-        for parent in parents:
-            place[parent] = place.get(parent) or {}
-            place = place[parent]
-        try:
-            place[last] = json.loads(text)
-        except ValueError:
-            place[last] = text
-    return fields
-
-
-def build_model(config: TrainConfig, source: BatchSource) -> nn.Module:
-    """A freshly initialised model, fp32 on the CPU, that fits the data."""
-    import torch
-    from transformers.utils import logging
-
-    from codemlm.train.model import CodeMLMConfig, CodeMLMForLeafPrediction
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one at every checkpoint
-    ids, counts = source.global_candidates()
-    shape = {"num_global_candidates": ids.shape[0], "max_pieces": ids.shape[1]}
-    fields = model_fields(config, {**shape, **source.model_fields()})
-    try:
-        model = CodeMLMForLeafPrediction(CodeMLMConfig(**fields))
-    except (TypeError, ValueError, KeyError) as error:
-        raise UsageError(f"model settings do not make a model: {error}") from error
-    model.set_global_candidates(
-        torch.from_numpy(ids), None if counts is None else torch.from_numpy(counts)
-    )
-    return model
 
 
 class ConsoleReporter:
@@ -271,7 +221,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def main() -> None:
-    """Trains codemlm models: tokenizer, pack, pretrain, then export."""
+    """Trains codemlm models: tokenizer, pack, pretrain, export, then calibrate."""
 
 
 @main.command()

@@ -416,7 +416,7 @@ def test_master_weights_keep_what_bf16_would_lose() -> None:
 def test_real_model_in_bf16_resumes_exactly(tmp_path: Path) -> None:
     from transformers import AutoModel
 
-    from codemlm.train.__main__ import build_model
+    from codemlm.train.build import build_model
     from codemlm.train.model import CodeMLMForLeafPrediction
 
     encoder = "hidden_size=32 intermediate_size=48 num_hidden_layers=1 num_attention_heads=2"
@@ -489,7 +489,7 @@ def test_every_setting_with_help_is_an_option() -> None:
 
 
 def test_model_settings(tmp_path: Path) -> None:
-    from codemlm.train.__main__ import model_fields
+    from codemlm.train.build import model_fields
 
     file = tmp_path / "model.json"
     file.write_text('{"gate_weight": 2, "encoder": {"hidden_size": 64}}')
