@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codemlm.alternatives import Context, is_informative
 from codemlm.calibration import LOWEST, Calibration, MaskedView
@@ -322,16 +322,10 @@ def _merge_swaps(parsed: ParsedFile, findings: list[Finding]) -> list[Finding]:
             best = max(finding, other, key=lambda f: f.confidence)
             gone |= {finding.leaf, other_leaf}
             merged.append(
-                Finding(
+                replace(
+                    finding,
                     rule=CODE_OF_KIND[kind],
-                    leaf=finding.leaf,
-                    span=finding.span,
-                    text=finding.text,
-                    role=finding.role,
                     confidence=best.confidence,
-                    likelihood=finding.likelihood,
-                    keep=finding.keep,
-                    suggestions=finding.suggestions,
                     edits=(
                         (finding.span, other.text.encode()),
                         (other.span, finding.text.encode()),
