@@ -330,6 +330,12 @@ def model_facts(folder: Path | None, *, everything: bool = False) -> list[tuple[
         calibration = Calibration.from_json(manifest.calibration)
         facts.append(("least confidence", f"{calibration.threshold:.3f}"))
         facts += _flat("calibration", calibration.notes, everything)
+    if manifest.repositories is None:
+        facts.append(("repositories seen", "not recorded"))
+    for split, names in (manifest.repositories or {}).items():
+        facts.append(
+            (f"repositories seen, {split}", ", ".join(names) if everything else f"{len(names)}")
+        )
     facts += _flat("training", manifest.training, everything)
     return facts + (list(_flat("parity", manifest.parity, everything)) if everything else [])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
@@ -50,6 +50,9 @@ class Manifest:
         training: where the model comes from.
         parity: how far the shipped graph is from the trained weights; see `codemlm.train.parity`.
         calibration: what `Calibration.from_json` reads, None before calibration.
+        repositories: by split, names (``owner/name``) of all repositories that training, its
+            validation and calibration have seen: nothing in them can measure the model. None where
+            it is not known (models of version 0.1.0 and before).
         format: of the folder.
     """
 
@@ -63,6 +66,7 @@ class Manifest:
     training: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
     calibration: Mapping[str, Any] | None = None
+    repositories: Mapping[str, Sequence[str]] | None = None
     format: int = FORMAT
 
     @classmethod
@@ -104,7 +108,7 @@ class Manifest:
                 "install the codemlm that it was made for, or export the model again"
             )
         known = {f.name for f in fields(cls)}
-        _check_keys(table, known, known, "the manifest")
+        _check_keys(table, known, known - {"repositories"}, "the manifest")
         values: dict[str, Any] = {"format": FORMAT}
         for name in ("name", "version"):
             values[name] = _typed(table[name], str, name)
@@ -117,6 +121,8 @@ class Manifest:
         if table["calibration"] is not None:
             values["calibration"] = _typed(table["calibration"], dict, "calibration")
         values["files"] = _files(table["files"])
+        if table.get("repositories") is not None:
+            values["repositories"] = _repositories(table["repositories"])
         return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
@@ -124,6 +130,8 @@ class Manifest:
         names = [f.name for f in fields(self)]
         plain = {name: getattr(self, name) for name in sorted(names, key="format".__ne__)}
         plain["files"] = {name: asdict(file) for name, file in self.files.items()}
+        if self.repositories is None:
+            del plain["repositories"]  # as the older manifests, which are read too
         return {k: dict(v) if isinstance(v, Mapping) else v for k, v in plain.items()}
 
     def write(self, folder: Path) -> None:
@@ -135,6 +143,14 @@ class Manifest:
 def fingerprint(names: Iterable[str]) -> str:
     """SHA-256 of a list of names in its order."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+def _repositories(data: object) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for split, names in _typed(data, dict, "repositories").items():
+        where = f"repositories[{split!r}]"
+        found[split] = [_typed(name, str, where) for name in _typed(names, list, where)]
+    return found
 
 
 def _files(data: object) -> dict[str, ModelFile]:

@@ -8,6 +8,9 @@ In the order of use::
     python -m codemlm.train export --checkpoint RUN --data DATA --out MODEL
     python -m codemlm.train calibrate --model MODEL --corpus CORPUS/calibration
 
+An export and a calibration note the repositories that they have seen in the model's manifest.
+``repositories`` writes them anew from lists, such as a corpus's ``manifest.jsonl``.
+
 The options of ``pretrain`` are made from the fields of `TrainConfig`. torch and transformers are
 imported once a run begins, so ``--help`` answers at once. Under torchrun, every process runs this
 same command.
@@ -358,6 +361,26 @@ def calibrate_command(model: Path, corpus: Path, threads: int, **options: Any) -
     settings = CalibrationSettings(**options)
     with reported():
         click.echo(calibrate_folder(model, corpus, settings, threads=threads, progress=progress))
+
+
+@main.command("repositories")
+@click.option("--model", type=Path, required=True, help="Model folder; its manifest is changed.")
+@click.option(
+    "--list",
+    "lists",
+    type=Path,
+    required=True,
+    multiple=True,
+    metavar="FILE",
+    help="JSON lines with `repo` and `split`, such as corpus/manifest.jsonl; can be repeated.",
+)
+def repositories_command(model: Path, lists: tuple[Path, ...]) -> None:
+    """Notes in a model's manifest which repositories training and calibration have seen."""
+    from codemlm.train.provenance import merged, of_listing, record
+
+    with reported():
+        seen = record(model, merged(map(of_listing, lists))).repositories or {}
+        click.echo(", ".join(f"{split}: {len(names)}" for split, names in seen.items()))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import numpy as np
 from codemlm.alternatives import Context, is_informative
 from codemlm.calibration import Calibration, single_features, verified_features
 from codemlm.errors import UsageError
-from codemlm.evaluation.injected import Bug, SampledFile, inject, sample_files
+from codemlm.evaluation.injected import Bug, SampledFile, inject, repositories, sample_files
 from codemlm.evaluation.rescoring import LeafScores, WindowScorer, find_change, to_score
 from codemlm.findings import masked_view, propose
 from codemlm.manifest import MANIFEST, Manifest
@@ -39,6 +39,7 @@ from codemlm.train.logistic import (
     reliability,
     threshold_for,
 )
+from codemlm.train.provenance import repository_name
 from codemlm.types import Role
 from codemlm.undefined import undefined_names
 
@@ -303,10 +304,15 @@ def load_scorer(folder: Path, threads: int = 1) -> WindowScorer:
     return WindowScorer(TorchModel.load(folder), load_tokenizer(folder))
 
 
-def write_calibration(folder: Path, calibration: Calibration) -> None:
-    """Puts a calibration into the manifest of a model folder."""
+def write_calibration(folder: Path, calibration: Calibration, corpus: Path) -> None:
+    """Puts a calibration into the manifest of a model folder, and the repositories it has seen."""
     manifest = Manifest.read(folder)
-    dataclasses.replace(manifest, calibration=calibration.as_json()).write(folder)
+    seen = manifest.repositories
+    if seen is not None:  # else it is not known what training has seen, and half a list misleads
+        seen = {**seen, "calibration": [repository_name(path) for path in repositories(corpus)]}
+    dataclasses.replace(manifest, calibration=calibration.as_json(), repositories=seen).write(
+        folder
+    )
 
 
 def calibrate_folder(
@@ -324,7 +330,7 @@ def calibrate_folder(
     made = calibrate(load_scorer(model, threads), corpus, settings, progress)
     if not (model / MANIFEST).is_file():
         return json.dumps(made.as_json(), indent=1)
-    write_calibration(model, made)
+    write_calibration(model, made, corpus)
     notes = made.notes
     return (
         f"{model / MANIFEST}: threshold {made.threshold:.3f}, "

@@ -28,6 +28,7 @@ from codemlm.train.data import fill_random, load_shards
 from codemlm.train.graph import ScoringGraph, example_inputs
 from codemlm.train.model import CodeMLMForLeafPrediction
 from codemlm.train.parity import Limits, check, compare, with_selected
+from codemlm.train.provenance import of_shards
 from codemlm.train.quantize import MAX_NOISE, measure_ranges, quantize, smooth
 from codemlm.train.shards import hash_tokenizer
 
@@ -93,6 +94,7 @@ def export(checkpoint: Path, data: Path, out: Path, settings: ExportSettings) ->
         files={name: ModelFile.of(each) for name, each in content.items()},
         training=training_facts(state, model, data),
         parity=report,
+        repositories=of_shards(data),
     )
     out.mkdir(parents=True, exist_ok=True)
     for name, each in content.items():

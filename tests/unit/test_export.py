@@ -305,6 +305,11 @@ def test_a_damaged_checkpoint_is_named(exported: Exported, tmp_path: Path) -> No
     assert not (tmp_path / "out").exists()
 
 
+def test_the_manifest_says_what_training_has_seen(exported: Exported) -> None:
+    seen = {"train": ["owner/r"], "validation": ["owner/r"]}
+    assert exported.manifest.repositories == Manifest.read(exported.folder).repositories == seen
+
+
 def test_another_tokenizer_is_refused(exported: Exported, tmp_path: Path) -> None:
     data = json.loads((exported.data / TOKENIZER).read_text("utf-8"))
     data["frequent"][5], data["frequent"][6] = data["frequent"][6], data["frequent"][5]
