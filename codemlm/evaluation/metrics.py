@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from codemlm.evaluation.injected import Bug, SampledFile
 from codemlm.evaluation.rankers import Opinion
+from codemlm.syntax import ParsedFile
 
 TOPS = (1, 3, 5)
 BUDGETS = (0.5, 1.0, 2.0, 5.0)
@@ -55,21 +56,73 @@ class CleanOutcome:
     functions: np.ndarray
 
 
+class Mistake(Protocol):
+    """A file with a mistake in it, and what was meant, by leaf (see ``injected.Bug``)."""
+
+    @property
+    def parsed(self) -> ParsedFile:
+        """The leaves of the file."""
+        ...
+
+    @property
+    def meant(self) -> Mapping[int, str]:
+        """What was meant, by leaf."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a ranker puts a mistake among all items that compete.
+
+    Attributes:
+        place: index of the most suspicious wrong item.
+        suspicion: of it.
+        above: right items that are more suspicious.
+        equal: right items that are as suspicious.
+        wrong: wrong items that are as suspicious.
+    """
+
+    place: int
+    suspicion: float
+    above: int
+    equal: int
+    wrong: int
+
+    @classmethod
+    def of(cls, suspicion: np.ndarray, wrong: np.ndarray) -> Standing | None:
+        """Where the wrong items stand; None if the ranker has no opinion of any.
+
+        Args:
+            suspicion: float64 (N,).
+            wrong: bool (N,).
+        """
+        places = np.flatnonzero(wrong)
+        if not (suspicion[places] > -np.inf).any():
+            return None
+        best = int(places[int(np.argmax(suspicion[places]))])
+        top = suspicion[best]
+        others = suspicion[~wrong]
+        above, equal = int((others > top).sum()), int((others == top).sum())
+        return cls(best, float(top), above, equal, int((suspicion[places] == top).sum()))
+
+    def hits(self) -> tuple[float, ...]:
+        """Chance that a wrong item is among the first of ``TOPS``, ties in random order."""
+        return tuple(_chance_within(k - self.above, self.equal, self.wrong) for k in TOPS)
+
+    def rank(self) -> float:
+        """Expected rank of the first wrong item, from 1 on, ties in random order."""
+        return 1 + self.above + self.equal / (self.wrong + 1)
+
+
 def bug_outcome(bug: Bug, opinion: Opinion) -> BugOutcome:
     """Ranks the mistake among all leaves of its file."""
-    wrong = np.isin(opinion.leaves, list(bug.meant))
-    places = np.flatnonzero(wrong)
-    usable = opinion.suspicion[places] > -np.inf
-    if not usable.any():
+    found = Standing.of(opinion.suspicion, np.isin(opinion.leaves, list(bug.meant)))
+    if found is None:
         return BugOutcome(bug.file, bug.kind.value, bug.natural, (0.0,) * len(TOPS), False, -np.inf)
-    best = places[int(np.argmax(opinion.suspicion[places]))]
-    top = opinion.suspicion[best]
-    above = int((opinion.suspicion[~wrong] > top).sum())
-    equal = int((opinion.suspicion[~wrong] == top).sum())
-    right = int((opinion.suspicion[places] == top).sum())
-    hits = tuple(_chance_within(k - above, equal, right) for k in TOPS)
-    repaired = opinion.repairs[best] == bug.meant[int(opinion.leaves[best])]
-    return BugOutcome(bug.file, bug.kind.value, bug.natural, hits, repaired, float(top))
+    repaired = opinion.repairs[found.place] == bug.meant[int(opinion.leaves[found.place])]
+    return BugOutcome(
+        bug.file, bug.kind.value, bug.natural, found.hits(), repaired, found.suspicion
+    )
 
 
 def _chance_within(room: int, others: int, right: int) -> float:
@@ -95,16 +148,18 @@ class Pooled:
 
     Args:
         values: float64 (N,), one array a file.
+        groups: number of what each file is weighed with; None: the file's own number.
     """
 
-    def __init__(self, values: Sequence[np.ndarray]) -> None:
+    def __init__(self, values: Sequence[np.ndarray], groups: Sequence[int] | None = None) -> None:
         every = np.concatenate([*values, np.zeros(0)])
-        file = np.repeat(np.arange(len(values)), [len(v) for v in values])
+        numbers = np.arange(len(values)) if groups is None else np.array(groups, dtype=np.int64)
+        file = np.repeat(numbers, [len(v) for v in values])
         order = np.argsort(-every, kind="stable")
         self.values, self._file = every[order], file[order]
 
     def running(self, weights: np.ndarray) -> np.ndarray:
-        """Weight of the first n values, n from 0 on; weights by file."""
+        """Weight of the first n values, n from 0 on; weights by file or group."""
         return np.concatenate([[0.0], np.cumsum(weights[self._file])])
 
     def at_least(self, threshold: float) -> int:
@@ -114,6 +169,36 @@ class Pooled:
     def above(self, threshold: float) -> int:
         """How many values exceed the threshold."""
         return int(np.searchsorted(-self.values, -threshold, side="left"))
+
+    def threshold(self, allowed: float, running: np.ndarray) -> float:
+        """The value above which lie values of at most ``allowed`` weight.
+
+        Args:
+            allowed: weight.
+            running: of all values, as ``running`` gives it.
+        """
+        first = int(np.searchsorted(running[1:], allowed, side="right"))
+        return float(self.values[first]) if first < len(self.values) else -np.inf
+
+
+def resamples(count: int, seed: int) -> np.ndarray:
+    """How often each of ``count`` files or groups is drawn by a bootstrap: (RESAMPLES, count)."""
+    rng = np.random.default_rng(seed)
+    drawn: np.ndarray = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    return drawn
+
+
+def with_intervals(
+    value: Mapping[str, float], resampled: Sequence[Mapping[str, float]]
+) -> dict[str, dict[str, float | None]]:
+    """Figures with their 95 % intervals: percentiles of the same figures of the resamples."""
+    figures: dict[str, dict[str, float | None]] = {}
+    for name, number in value.items():
+        others = np.array([figure.get(name, np.nan) for figure in resampled])
+        others = others[~np.isnan(others)]
+        low, high = np.percentile(others, [2.5, 97.5]) if len(others) else (np.nan, np.nan)
+        figures[name] = {"value": plain(number), "low": plain(low), "high": plain(high)}
+    return figures
 
 
 class Summary:
@@ -140,25 +225,18 @@ class Summary:
         self._repaired = np.array([bug.repaired for bug in natural], dtype=bool)
         self._hits = np.array([bug.hits for bug in natural])
         self._by_suspicion = np.argsort(-self._suspicion, kind="stable")
-        rng, count = np.random.default_rng(seed), len(clean)
-        self._resamples = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+        self._resamples = resamples(len(clean), seed)
 
     def as_json(self) -> dict[str, Any]:
         """Every figure: ``value``, and its 95 % interval by a bootstrap over files."""
         value = self._figures(np.ones(len(self.lines)))
         resampled = [self._figures(weights.astype(np.float64)) for weights in self._resamples]
-        figures: dict[str, Any] = {}
-        for name, number in value.items():
-            others = np.array([figure.get(name, np.nan) for figure in resampled])
-            others = others[~np.isnan(others)]
-            low, high = np.percentile(others, [2.5, 97.5]) if len(others) else (np.nan, np.nan)
-            figures[name] = {"value": _plain(number), "low": _plain(low), "high": _plain(high)}
+        figures = with_intervals(value, resampled)
         return {"bugs": len(self._file), "figures": figures, "by_kind": self._by_kind()}
 
     def _threshold(self, budget: float, alarms: np.ndarray, lines: float) -> float:
         """The suspicion above which clean code gives at most ``budget`` alarms in 1,000 lines."""
-        first = int(np.searchsorted(alarms[1:], budget * lines / 1000, side="right"))
-        return float(self._leaves.values[first]) if first < len(alarms) - 1 else -np.inf
+        return self._leaves.threshold(budget * lines / 1000, alarms)
 
     def _figures(self, weights: np.ndarray) -> dict[str, float]:
         """Figures with every file counted so many times; none if that leaves no mistake."""
@@ -209,6 +287,6 @@ class Summary:
         return table
 
 
-def _plain(number: float) -> float | None:
+def plain(number: float) -> float | None:
     """A number for JSON, which has no NaN."""
     return None if np.isnan(number) else round(float(number), 6)

@@ -6,7 +6,7 @@ Every ranker judges the same leaves (``injected.scored_leaves``), so their ranks
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -38,6 +38,9 @@ DESCRIPTIONS = {
 }
 """Rankers in the order of reports, with what they do."""
 
+SUGGESTIONS = 5
+"""How many suggestions of a ranker count."""
+
 _MEMBERS = (Role.ATTRIBUTE, Role.ATTRIBUTE_BINDING, Role.METHOD)
 
 
@@ -49,11 +52,19 @@ class Opinion:
         leaves: int64 (N,), the leaves that compete.
         suspicion: float64 (N,), the higher the more suspicious; -inf where it has no opinion.
         repairs: what was probably meant, by leaf; "" where it has no opinion.
+        further: the suggestions after that, best first, by leaf; empty: there are none anywhere.
     """
 
     leaves: np.ndarray
     suspicion: np.ndarray
     repairs: list[str]
+    further: list[tuple[str, ...]] = field(default_factory=list)
+
+    def suggestions(self, place: int) -> tuple[str, ...]:
+        """What was probably meant at ``leaves[place]``, best first, at most ``SUGGESTIONS``."""
+        if not self.repairs[place]:
+            return ()
+        return (self.repairs[place], *(self.further[place] if self.further else ()))
 
 
 def from_scores(parsed: ParsedFile, scores: Mapping[int, LeafScore]) -> dict[str, Opinion]:
@@ -66,8 +77,8 @@ def from_scores(parsed: ParsedFile, scores: Mapping[int, LeafScore]) -> dict[str
         if score.alternatives:
             best = max(score.alternatives[0].likelihood, 1e-12)
             ratio[place] = np.log(best) - np.log(max(score.likelihood, 1e-12))
-    repairs = _best_texts(leaves, scores)
-    return {GATE: Opinion(leaves, doubt, repairs), GATE_RATIO: Opinion(leaves, ratio, repairs)}
+    texts = _best_texts(leaves, scores)
+    return {GATE: Opinion(leaves, doubt, *texts), GATE_RATIO: Opinion(leaves, ratio, *texts)}
 
 
 def from_masked(parsed: ParsedFile, scores: Mapping[int, LeafScore]) -> dict[str, Opinion]:
@@ -78,10 +89,10 @@ def from_masked(parsed: ParsedFile, scores: Mapping[int, LeafScore]) -> dict[str
     for place, score in _present(leaves, scores):
         surprisal[place] = -score.logp_shown
         ratio[place] = score.logp_best - score.logp_shown
-    repairs = _best_texts(leaves, scores)
+    texts = _best_texts(leaves, scores)
     return {
-        MASKED_LIKELIHOOD: Opinion(leaves, surprisal, repairs),
-        MASKED_RATIO: Opinion(leaves, ratio, repairs),
+        MASKED_LIKELIHOOD: Opinion(leaves, surprisal, *texts),
+        MASKED_RATIO: Opinion(leaves, ratio, *texts),
     }
 
 
@@ -97,17 +108,18 @@ def from_findings(
     """
     leaves = scored_leaves(parsed)
     suspicion = np.full(len(leaves), -np.inf)
-    repairs = [""] * len(leaves)
+    texts: list[tuple[str, ...]] = [()] * len(leaves)
     place_of = {int(leaf): place for place, leaf in enumerate(leaves)}
     for finding in findings:
-        places = [(finding.leaf, finding.suggestions[0].text if finding.suggestions else "")]
+        places = [(finding.leaf, tuple(s.text for s in finding.suggestions))]
         if finding.other is not None and both:
-            places.append((int(np.searchsorted(parsed.starts, finding.other.start)), finding.text))
-        for leaf, text in places:
+            other = int(np.searchsorted(parsed.starts, finding.other.start))
+            places.append((other, (finding.text,)))
+        for leaf, suggested in places:
             place = place_of.get(leaf)
             if place is not None and finding.confidence > suspicion[place]:
-                suspicion[place], repairs[place] = finding.confidence, text
-    return {PRODUCT: Opinion(leaves, suspicion, repairs)}
+                suspicion[place], texts[place] = finding.confidence, suggested
+    return {PRODUCT: Opinion(leaves, suspicion, *_split(texts))}
 
 
 def _present(
@@ -118,12 +130,18 @@ def _present(
             yield place, scores[leaf]
 
 
-def _best_texts(leaves: np.ndarray, scores: Mapping[int, LeafScore]) -> list[str]:
-    texts = [""] * len(leaves)
+def _best_texts(
+    leaves: np.ndarray, scores: Mapping[int, LeafScore]
+) -> tuple[list[str], list[tuple[str, ...]]]:
+    """The best alternatives of each leaf, the first apart: the last columns of an `Opinion`."""
+    texts: list[tuple[str, ...]] = [()] * len(leaves)
     for place, score in _present(leaves, scores):
-        if score.alternatives:
-            texts[place] = score.alternatives[0].text
-    return texts
+        texts[place] = tuple(a.text for a in score.alternatives)
+    return _split(texts)
+
+
+def _split(texts: Sequence[tuple[str, ...]]) -> tuple[list[str], list[tuple[str, ...]]]:
+    return [t[0] if t else "" for t in texts], [t[1:SUGGESTIONS] for t in texts]
 
 
 @dataclass(slots=True)
@@ -135,6 +153,7 @@ class NgramView:
         left, right: float64 (N,), logs given the words before, and the words after.
         best: float64 (N,), mean of both for the best alternative; -inf where there is none.
         texts: that alternative.
+        further: the ones after that, best first.
     """
 
     leaves: np.ndarray
@@ -142,6 +161,7 @@ class NgramView:
     right: np.ndarray
     best: np.ndarray
     texts: list[str]
+    further: list[tuple[str, ...]]
 
 
 class NgramRanker:
@@ -176,7 +196,8 @@ class NgramRanker:
         shown = grams.sequenced.keys[places]
         left = self.model.logp(grams, places, shown, left=True)
         right = self.model.logp(grams, places, shown, left=False)
-        view = NgramView(leaves, left, right, np.full(len(leaves), -np.inf), [""] * len(leaves))
+        none, texts = np.full(len(leaves), -np.inf), [""] * len(leaves)
+        view = NgramView(leaves, left, right, none, texts, [()] * len(leaves))
         fresh = np.ones(len(leaves), dtype=bool)
         if known is not None:
             first, old_stop, new_stop = shifted
@@ -187,6 +208,7 @@ class NgramRanker:
                 leaf = int(leaves[i])
                 row = row_of[leaf if leaf < first else leaf - new_stop + old_stop]
                 view.best[i], view.texts[i] = known.best[row], known.texts[row]
+                view.further[i] = known.further[row]
         self._alternatives(parsed, grams, view, places, np.flatnonzero(fresh))
         return view
 
@@ -208,18 +230,22 @@ class NgramRanker:
         keys = np.array([self.words.key(text) for text in flat], dtype=np.uint64)
         logp = self.model.logp(grams, places[rows], keys, left=True)
         logp = (logp + self.model.logp(grams, places[rows], keys, left=False)) / 2
-        for row, value, text in zip(rows, logp, flat, strict=True):
-            if value > view.best[row]:
-                view.best[row], view.texts[row] = value, text
+        end = 0
+        for row, of_row in zip(wanted, texts, strict=True):
+            values, end = logp[end : end + len(of_row)], end + len(of_row)
+            if of_row:
+                best = np.argsort(-values, kind="stable")[:SUGGESTIONS]
+                view.best[row], view.texts[row] = values[best[0]], of_row[best[0]]
+                view.further[row] = tuple(of_row[i] for i in best[1:])
 
     @staticmethod
     def opinions(view: NgramView) -> dict[str, Opinion]:
         """The rankers of the n-gram model."""
         both = (view.left + view.right) / 2
         return {
-            NGRAM: Opinion(view.leaves, -both, view.texts),
-            NGRAM_LEFT: Opinion(view.leaves, -view.left, view.texts),
-            NGRAM_RATIO: Opinion(view.leaves, view.best - both, view.texts),
+            NGRAM: Opinion(view.leaves, -both, view.texts, view.further),
+            NGRAM_LEFT: Opinion(view.leaves, -view.left, view.texts, view.further),
+            NGRAM_RATIO: Opinion(view.leaves, view.best - both, view.texts, view.further),
         }
 
 

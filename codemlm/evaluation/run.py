@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from codemlm.evaluation.injected import (
 from codemlm.evaluation.metrics import (
     BugOutcome,
     CleanOutcome,
+    Mistake,
     Summary,
     bug_outcome,
     clean_outcome,
@@ -38,12 +39,13 @@ from codemlm.evaluation.rankers import (
     from_scores,
 )
 from codemlm.evaluation.rescoring import LeafScores, WindowScorer, find_change, to_score
-from codemlm.findings import judge, propose
+from codemlm.findings import Finding, judge, propose
 from codemlm.scanner import LEAST_MASKINGS, LEAVES_PER_MASKING
 from codemlm.scoring import FileToScore
 from codemlm.syntax import ParsedFile
 from codemlm.undefined import undefined_names
 
+B = TypeVar("B", bound=Mistake)
 Progress = Callable[[int, int], None]
 """Called with the files done and the files in all."""
 
@@ -166,24 +168,35 @@ class Evaluation:
         }
 
     def judge(
-        self, file: SampledFile, bugs: Sequence[Bug], *, masked: bool
-    ) -> tuple[dict[str, Opinion], list[tuple[Bug, dict[str, Opinion]]]]:
+        self, file: SampledFile, bugs: Sequence[B], *, masked: bool
+    ) -> tuple[dict[str, Opinion], list[tuple[B, dict[str, Opinion]]]]:
         """Opinions of every ranker on a file, and on the file with each of its mistakes."""
+        judged = self.judged(file, bugs, masked=masked)
+        return judged.clean, [(variant.bug, variant.opinions) for variant in judged.variants]
+
+    def judged(self, file: SampledFile, bugs: Sequence[B], *, masked: bool) -> Judged[B]:
+        """What every ranker says of a file, and of the file with each of its mistakes.
+
+        Args:
+            file: without a mistake.
+            bugs: the file with one mistake each.
+            masked: whether the rankers that mask every leaf judge it too.
+        """
         tokenizer = self.scorer.tokenizer
         old = to_score(file.parsed, tokenizer)
         variants = [Variant(bug, old, to_score(bug.parsed, tokenizer)) for bug in bugs]
         clean = _chance(file.parsed)
         known = self.scorer.whole(old, masked=False)
         clean |= from_scores(file.parsed, known)
-        product, verified = self._product(file.parsed, old, known, {}, both=False)
-        clean |= product
+        findings, verified = self._findings(file.parsed, old, known, {})
+        clean |= from_findings(file.parsed, findings, both=False)
         scores = self.scorer.changed(old, known, [v.file for v in variants], masked=False)
         for variant, of_variant in zip(variants, scores, strict=True):
-            variant.opinions |= _chance(variant.bug.parsed)
-            variant.opinions |= from_scores(variant.bug.parsed, of_variant)
+            parsed = variant.bug.parsed
+            variant.opinions |= _chance(parsed) | from_scores(parsed, of_variant)
             kept = self.scorer.unchanged(old, verified, variant.file, variant.change)
-            product, _ = self._product(variant.bug.parsed, variant.file, of_variant, kept)
-            variant.opinions |= product
+            variant.findings, _ = self._findings(parsed, variant.file, of_variant, kept)
+            variant.opinions |= from_findings(parsed, variant.findings)
         if masked:
             known = self.scorer.whole(old, masked=True)
             clean |= from_masked(file.parsed, known)
@@ -196,27 +209,20 @@ class Evaluation:
             for variant in variants:
                 changed = self.ngrams.view(variant.bug.parsed, view, variant.leaves(old))
                 variant.opinions |= self.ngrams.opinions(changed)
-        return clean, [(variant.bug, variant.opinions) for variant in variants]
+        return Judged(clean, findings, variants)
 
-    def _product(
-        self,
-        parsed: ParsedFile,
-        file: FileToScore,
-        scores: LeafScores,
-        known: LeafScores,
-        *,
-        both: bool = True,
-    ) -> tuple[dict[str, Opinion], LeafScores]:
-        """The opinion that a scan is, and the scores of the leaves that it masked."""
+    def _findings(
+        self, parsed: ParsedFile, file: FileToScore, scores: LeafScores, known: LeafScores
+    ) -> tuple[list[Finding], LeafScores]:
+        """What a scan finds, at any confidence, and the scores of the leaves that it masked."""
         ordered = [scores[leaf] for leaf in sorted(scores)]
         limit = max(LEAST_MASKINGS, len(ordered) // LEAVES_PER_MASKING)
         masked = self.scorer.verify(file, propose(parsed, ordered, limit), known)
         undefined = {name.leaf: name.candidates for name in undefined_names(parsed)}
-        findings = judge(parsed, ordered, masked, undefined, self.calibration)
-        return from_findings(parsed, findings, both=both), masked
+        return judge(parsed, ordered, masked, undefined, self.calibration), masked
 
 
-class Variant:
+class Variant(Generic[B]):
     """A file with a mistake in it, and what the rankers say of it.
 
     Args:
@@ -225,16 +231,32 @@ class Variant:
         file: the file with it.
     """
 
-    def __init__(self, bug: Bug, old: FileToScore, file: FileToScore) -> None:
+    def __init__(self, bug: B, old: FileToScore, file: FileToScore) -> None:
         self.bug = bug
         self.file = file
         self.change = find_change(old, file)
         self.opinions: dict[str, Opinion] = {}
+        self.findings: list[Finding] = []
 
     def leaves(self, old: FileToScore) -> tuple[int, int, int]:
         """The first leaf of the change, and its end in the old file and in this one."""
         first, old_stop = _leaf_range(old, self.change.first, self.change.old_stop)
         return first, old_stop, _leaf_range(self.file, self.change.first, self.change.new_stop)[1]
+
+
+@dataclass(slots=True)
+class Judged(Generic[B]):
+    """What the rankers say of a file.
+
+    Attributes:
+        clean: opinions of the file without a mistake; a swap counts at one of its places.
+        findings: of a scan of it, at any confidence.
+        variants: the same of the file with each mistake; a swap counts at both places.
+    """
+
+    clean: dict[str, Opinion]
+    findings: list[Finding]
+    variants: list[Variant[B]]
 
 
 def _leaf_range(file: FileToScore, first: int, stop: int) -> tuple[int, int]:
