@@ -1,0 +1,1 @@
+"""Mines real bugs from histories: one-place fixes that undo one injection operator."""
