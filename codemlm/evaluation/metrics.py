@@ -107,7 +107,7 @@ class Standing:
 
     def hits(self) -> tuple[float, ...]:
         """Chance that a wrong item is among the first of ``TOPS``, ties in random order."""
-        return tuple(_chance_within(k - self.above, self.equal, self.wrong) for k in TOPS)
+        return tuple(chance_within(k - self.above, self.equal, self.wrong) for k in TOPS)
 
     def rank(self) -> float:
         """Expected rank of the first wrong item, from 1 on, ties in random order."""
@@ -125,7 +125,7 @@ def bug_outcome(bug: Bug, opinion: Opinion) -> BugOutcome:
     )
 
 
-def _chance_within(room: int, others: int, right: int) -> float:
+def chance_within(room: int, others: int, right: int) -> float:
     """Chance that one of ``right`` items is among the first ``room``, shuffled with ``others``."""
     if room <= 0:
         return 0.0
@@ -151,9 +151,9 @@ class Pooled:
         groups: number of what each file is weighed with; None: the file's own number.
     """
 
-    def __init__(self, values: Sequence[np.ndarray], groups: Sequence[int] | None = None) -> None:
+    def __init__(self, values: Sequence[np.ndarray], groups: np.ndarray | None = None) -> None:
         every = np.concatenate([*values, np.zeros(0)])
-        numbers = np.arange(len(values)) if groups is None else np.array(groups, dtype=np.int64)
+        numbers = np.arange(len(values)) if groups is None else groups
         file = np.repeat(numbers, [len(v) for v in values])
         order = np.argsort(-every, kind="stable")
         self.values, self._file = every[order], file[order]

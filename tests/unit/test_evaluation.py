@@ -17,7 +17,7 @@ from codemlm.evaluation import command, injected, ngram, rankers, rescoring, run
 from codemlm.evaluation.metrics import (
     Pooled,
     Summary,
-    _chance_within,
+    chance_within,
     bug_outcome,
     clean_outcome,
 )
@@ -262,7 +262,7 @@ def test_ranks_share_ties_and_swaps_may_be_found_at_either_place() -> None:
     missing = bug_outcome(bug_at({9: "x"}), opinion([0, 1]))
     assert missing.hits == (0.0, 0.0, 0.0)
     assert missing.suspicion == -np.inf
-    assert _chance_within(2, 4, 2) == pytest.approx(1 - 4 * 3 / (6 * 5))
+    assert chance_within(2, 4, 2) == pytest.approx(1 - 4 * 3 / (6 * 5))
 
 
 def test_recall_at_an_alarm_rate(corpus: Path) -> None:
