@@ -305,23 +305,23 @@ def columns_figures(columns: _Columns, share: np.ndarray, levels: Levels) -> Fig
     for column, k in enumerate(TOPS):
         found[f"top{k}"] = float(share @ columns.hits[:, column] / total)
     for column, k in enumerate(TOPS):
-        found[f"line_top{k}"] = share @ columns.line_hits[:, column] / total
-    found["repair_top1"] = share @ repaired / total
-    found["repair_top5"] = share @ columns.repaired[:, 1] / total
-    found["joint"] = share @ (columns.hits[:, 0] * repaired) / total
-    found["paired"] = share @ columns.paired / total
+        found[f"line_top{k}"] = float(share @ columns.line_hits[:, column] / total)
+    found["repair_top1"] = float(share @ repaired / total)
+    found["repair_top5"] = float(share @ columns.repaired[:, 1] / total)
+    found["joint"] = float(share @ (columns.hits[:, 0] * repaired) / total)
+    found["paired"] = float(share @ columns.paired / total)
     for name, threshold in levels.thresholds.items():
         caught = columns.suspicion > threshold
         if name == FUNCTIONS_LEVEL:
             inside = ~np.isnan(columns.in_function)
             weight = float(share @ inside) or np.nan  # no bug in a function: no figure
             first = np.where(inside, columns.in_function, 0.0) * caught
-            found[f"localised_{name}"] = share @ first / weight
-            found[f"joint_{name}"] = share @ (first * repaired) / weight
+            found[f"localised_{name}"] = float(share @ first / weight)
+            found[f"joint_{name}"] = float(share @ (first * repaired) / weight)
         else:
-            found[f"recall_{name}"] = share @ caught / total
-            found[f"repaired_{name}"] = share @ (caught * repaired) / total
-    return {name: float(value) for name, value in found.items()}
+            found[f"recall_{name}"] = float(share @ caught / total)
+            found[f"repaired_{name}"] = float(share @ (caught * repaired) / total)
+    return found
 
 
 def curve(bugs: Sequence[RealOutcome], clean: Sequence[CleanFile]) -> list[dict[str, float]]:

@@ -17,8 +17,8 @@ from codemlm.evaluation import command, injected, ngram, rankers, rescoring, run
 from codemlm.evaluation.metrics import (
     Pooled,
     Summary,
-    chance_within,
     bug_outcome,
+    chance_within,
     clean_outcome,
 )
 from codemlm.evaluation.report import markdown, tables
