@@ -41,22 +41,39 @@ def list_files(git_dir: str, commit: str) -> list[TreeEntry]:
 
 
 def read_blobs(git_dir: str, blobs: Sequence[str]) -> Iterator[bytes | None]:
-    """Yields each blob's content in turn; None where the object is absent (partial copies)."""
+    """Yields each blob's content in turn; None where the object is absent (partial copies).
+
+    Args:
+        blobs: ids, or ``commit:path``.
+    """
     with tempfile.TemporaryFile() as requests:
         # Requests go in as a file: with a pipe, both ends could fill up and wait for each other.
-        requests.write("".join(f"{blob}\n" for blob in blobs).encode("ascii"))
+        requests.write("".join(f"{blob}\n" for blob in blobs).encode("utf-8"))
         requests.seek(0)
         with subprocess.Popen(
             ["git", f"--git-dir={git_dir}", "cat-file", "--batch", "--buffer"],
             stdin=requests,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=_environment(),
+            env=git_environment(),
         ) as process:
             assert process.stdout is not None
             for blob in blobs:
                 yield _read_reply(process.stdout, git_dir, blob)
             process.stdout.close()
+
+
+def read_each(git_dir: str, blobs: Sequence[str]) -> Iterator[bytes | None]:
+    """As ``read_blobs``, but an object that git fails at (a damaged one) counts as absent."""
+    done = 0
+    while done < len(blobs):
+        try:
+            for content in read_blobs(git_dir, blobs[done:]):
+                done += 1
+                yield content
+        except CorpusError:
+            done += 1
+            yield None
 
 
 def resolve_commit(git_dir: str, revision: str = "HEAD") -> str:
@@ -87,7 +104,7 @@ def _git(git_dir: str, *arguments: str) -> bytes:
     run = subprocess.run(
         ["git", f"--git-dir={git_dir}", *arguments],
         capture_output=True,
-        env=_environment(),
+        env=git_environment(),
         check=False,
     )
     if run.returncode:
@@ -96,6 +113,6 @@ def _git(git_dir: str, *arguments: str) -> bytes:
     return run.stdout
 
 
-def _environment() -> dict[str, str]:
+def git_environment() -> dict[str, str]:
     """Never let git reach for the network (a promised object of a partial clone) or a prompt."""
     return {**os.environ, "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}

@@ -1,4 +1,4 @@
-"""The stages of a build, and the datatrove executor that runs them.
+"""The stages of a build.
 
 ::
 
@@ -16,18 +16,14 @@ Each stage marks its finished tasks, so a build that was stopped goes on where i
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from datatrove.executor.base import PipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.dedup.exact_dedup import ExactDedupSignature, ExactFindDedups
 from datatrove.pipeline.dedup.minhash import MinhashDedupBuckets, MinhashDedupCluster
-from loguru import logger
 
 from codemlm.errors import CorpusError
 from codemlm_corpus.caps import RepositoryCap
@@ -39,6 +35,7 @@ from codemlm_corpus.dedup import (
     exact_config,
     minhash_config,
 )
+from codemlm_corpus.engine import Engine, Stage, run_stages, write_plan
 from codemlm_corpus.filters import DataFilter, HeaderFilter, PathFilter, SizeFilter, SyntaxFilter
 from codemlm_corpus.git import resolve_commit
 from codemlm_corpus.heldout import HeldOut, normalise_name
@@ -47,24 +44,8 @@ from codemlm_corpus.manifest import ManifestStep
 from codemlm_corpus.reader import GitReader
 from codemlm_corpus.split import split_of
 
-EXECUTORS = ("local", "slurm", "ray")
-QUIET_VARIABLE = "CODEMLM_CORPUS_QUIET"
 _OUTPUT_FIELDS = ("repo", "commit", "licence", "path")
 _LINES_BUFFERED = 1_000
-
-# datatrove logs each task's whole pipeline to stderr. Workers import this module anew, so the wish
-# travels in the environment.
-if os.environ.get(QUIET_VARIABLE):
-    logger.disable("datatrove")
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """Where a build runs: the executor's kind, its parallelism, and its own options."""
-
-    kind: str = "local"
-    workers: int = 1
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +73,12 @@ def make_plan(
     config: BuildConfig,
     held_out: HeldOut,
     pins: Mapping[str, str],
+    resolve: Callable[[str], str] = resolve_commit,
 ) -> Plan:
     """Returns the plan for ``(name, git directory, commit)`` rows, without held-out ones.
+
+    Args:
+        resolve: gives the commit of a row without one, from its git directory.
 
     Raises:
         CorpusError: if two rows name the same repository, or none is left.
@@ -108,7 +93,7 @@ def make_plan(
         if key in kept:
             raise CorpusError(f"{name} is listed twice")
         split = split_of(name, config.split_shares, pins)
-        kept[key] = Repository(name, git_dir, commit or resolve_commit(git_dir), split)
+        kept[key] = Repository(name, git_dir, commit or resolve(git_dir), split)
     if not kept:
         raise CorpusError("no repository is left to read")
     return Plan(config, tuple(kept[k] for k in sorted(kept)), held_out, tuple(sorted(excluded)))
@@ -120,17 +105,13 @@ def build(plan: Plan, out: Path, engine: Engine, keep_work: bool = False) -> Non
     Raises:
         CorpusError: if ``out`` holds a build of another plan, or a stage cannot be run.
     """
-    _write_plan(plan, out)
-    last: PipelineExecutor | None = None
-    for name, tasks, pipeline in stages(plan, out):
-        last = make_executor(engine, name, tasks, pipeline, out / "logs" / name, last)
-    assert last is not None
-    last.run()
+    write_plan(plan.to_json(), out)
+    run_stages(stages(plan, out), out, engine)
     if engine.kind == "local" and not keep_work:
         shutil.rmtree(out / "work", ignore_errors=True)
 
 
-def stages(plan: Plan, out: Path) -> list[tuple[str, int, list[PipelineStep]]]:
+def stages(plan: Plan, out: Path) -> list[Stage]:
     """Returns the stages in order: name, number of tasks, steps."""
     config, count, work = plan.config, len(plan.repositories), out / "work"
     exact, minhash = exact_config(), minhash_config(config)
@@ -140,7 +121,7 @@ def stages(plan: Plan, out: Path) -> list[tuple[str, int, list[PipelineStep]]]:
         ExactFilter(str(work / "exact"), config=exact),
     ]
     read = [*_read_steps(plan, work), ExactDedupSignature(str(work / "hashes"), config=exact)]
-    result: list[tuple[str, int, list[PipelineStep]]] = [
+    result: list[Stage] = [
         ("read", count, read),
         ("exact", 1, [_find_exact(work)]),
     ]
@@ -191,54 +172,3 @@ def _find_exact(work: Path) -> PipelineStep:
     return ExactFindDedups(
         str(work / "hashes"), str(found), config=exact_config(), lines_to_buffer=_LINES_BUFFERED
     )
-
-
-def make_executor(
-    engine: Engine,
-    name: str,
-    tasks: int,
-    pipeline: list[PipelineStep],
-    logs: Path,
-    depends: PipelineExecutor | None,
-) -> PipelineExecutor:
-    """Returns datatrove's executor for one stage, to run after ``depends``.
-
-    Raises:
-        CorpusError: for an unknown kind of engine, or one whose package is missing.
-    """
-    common: dict[str, Any] = {
-        "pipeline": pipeline,
-        "tasks": tasks,
-        "workers": min(engine.workers, tasks) if engine.workers > 0 else tasks,
-        "logging_dir": str(logs),
-        "depends": depends,
-    }
-    if engine.kind == "local":
-        from datatrove.executor.local import LocalPipelineExecutor
-
-        return LocalPipelineExecutor(**common)
-    if engine.kind == "slurm":
-        from datatrove.executor.slurm import SlurmPipelineExecutor
-
-        options = {"time": "04:00:00", "job_name": f"codemlm-{name}", **engine.options}
-        if "partition" not in options:
-            raise CorpusError("slurm needs a partition: --engine-option partition=NAME")
-        return SlurmPipelineExecutor(**common, **options)
-    if engine.kind == "ray":
-        from datatrove.executor.ray import RayPipelineExecutor
-
-        return RayPipelineExecutor(**common, **dict(engine.options))
-    raise CorpusError(f"unknown executor {engine.kind!r}; one of {', '.join(EXECUTORS)}")
-
-
-def _write_plan(plan: Plan, out: Path) -> None:
-    path = out / "plan.json"
-    text = plan.to_json()
-    if path.exists():
-        if path.read_text("utf-8") != text:
-            raise CorpusError(f"{out} holds another build; choose a new folder, or remove it")
-        return
-    if out.exists() and any(out.iterdir()):
-        raise CorpusError(f"{out} is not empty and holds no build; choose a new folder")
-    out.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from datatrove.data import Document
 from datatrove.io import get_datafolder
@@ -42,11 +42,13 @@ class GitReader(PipelineStep):  # type: ignore[misc]  # datatrove is untyped
             entries = list_files(repository.git_dir, repository.commit)
             found, evidence = detect_licence(repository, entries)
         except CorpusError as error:
-            self._write_facts(rank, {"error": str(error)})
+            write_facts(self.facts_folder, rank, {"error": str(error)})
             self.stat_update("dropped_unreadable_repository")
             return
         sources = [entry for entry in entries if entry.path.endswith(SUFFIX)]
-        self._write_facts(rank, {"licence": licence_expression(found), "evidence": evidence})
+        write_facts(
+            self.facts_folder, rank, {"licence": licence_expression(found), "evidence": evidence}
+        )
         if not licences.is_allowed(found):
             self.stat_update("dropped_repository_licence", value=len(sources))
             return
@@ -87,9 +89,11 @@ class GitReader(PipelineStep):  # type: ignore[misc]  # datatrove is untyped
                     },
                 )
 
-    def _write_facts(self, rank: int, facts: dict[str, object]) -> None:
-        with get_datafolder(self.facts_folder).open(f"{rank:05d}.json", "w") as out:
-            out.write(json.dumps(facts, sort_keys=True))
+
+def write_facts(folder: str, rank: int, facts: Mapping[str, object]) -> None:
+    """Writes what a task learnt of its repository to ``{folder}/{rank}.json``."""
+    with get_datafolder(folder).open(f"{rank:05d}.json", "w") as out:
+        out.write(json.dumps(facts, sort_keys=True))
 
 
 def licence_expression(found: set[str]) -> str:

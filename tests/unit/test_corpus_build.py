@@ -17,9 +17,10 @@ from click.testing import CliRunner
 from codemlm.errors import CorpusError
 from codemlm_corpus.cli import corpus
 from codemlm_corpus.config import BuildConfig, read_repositories
+from codemlm_corpus.engine import Engine
 from codemlm_corpus.git import list_files, read_blobs, resolve_commit
 from codemlm_corpus.heldout import held_out_from
-from codemlm_corpus.pipeline import Engine, build, make_plan
+from codemlm_corpus.pipeline import build, make_plan
 
 MIT = (
     "Permission is hereby granted, free of charge, to any person obtaining a copy of this software"

@@ -12,8 +12,9 @@ pytest.importorskip("datatrove")
 from codemlm.errors import CorpusError
 from codemlm_corpus import licences
 from codemlm_corpus.config import BuildConfig, config_from, read_recipe, read_repositories
+from codemlm_corpus.engine import Engine, make_executor
 from codemlm_corpus.heldout import held_out_from, normalise_name, read_held_out
-from codemlm_corpus.pipeline import Engine, make_executor, make_plan
+from codemlm_corpus.pipeline import make_plan
 from codemlm_corpus.split import DEFAULT_SHARES, SPLITS, read_pins, split_of
 
 ROOT = Path(__file__).parents[2] / "corpus"
