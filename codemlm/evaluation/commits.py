@@ -28,7 +28,12 @@ POSITION = "first in the commit"
 """The ranker that takes the leaves of the changed lines as they come."""
 NO_INTRODUCTION = "no introduction"
 
-SIZES: tuple[tuple[str, int], ...] = (("1-20", 20), ("21-100", 100), ("101-400", 400), ("more", -1))
+SIZES: tuple[tuple[str, int], ...] = (
+    ("1-20", 20),
+    ("21-100", 100),
+    ("101-400", 400),
+    ("over 400", -1),
+)
 """Sizes of commits: their names, and how many judged leaves on changed lines at most."""
 FIGURES = (
     *(f"top{k}" for k in TOPS),

@@ -154,12 +154,12 @@ def test_figures_with_intervals_by_size_and_what_was_skipped() -> None:
     assert (result["bugs"], result["repositories"]) == (2, 2)
     assert sum(result["skipped"].values()) == 4
     assert result["skipped"][commits.NO_INTRODUCTION] == result["skipped"][TOO_LONG] == 1
-    assert result["sizes"] == {"1-20": 1, "21-100": 1, "101-400": 0, "more": 0}
+    assert result["sizes"] == {"1-20": 1, "21-100": 1, "101-400": 0, "over 400": 0}
     again = commits.judge_commits(some, evaluation())
     assert json.dumps(result, allow_nan=False) == json.dumps(again)
     chance = result["rankers"][CHANCE]
     assert chance["by_size"]["1-20"]["top1"] == 0.25
-    assert chance["by_size"]["more"] == {"bugs": 0, **dict.fromkeys(commits.FIGURES)}
+    assert chance["by_size"]["over 400"] == {"bugs": 0, **dict.fromkeys(commits.FIGURES)}
     figure = chance["figures"]["top1"]
     small = chance["by_size"]["21-100"]["top1"]
     assert figure["value"] == pytest.approx((0.25 + small) / 2, abs=1e-5)
