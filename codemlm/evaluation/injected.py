@@ -110,6 +110,11 @@ def repositories(corpus: Path) -> list[Path]:
     return found
 
 
+def repository_of(path: Path) -> str:
+    """``owner/name`` of a corpus file."""
+    return path.name.removesuffix(".jsonl.gz").replace("__", "/", 1)
+
+
 def sample_files(corpus: Path, count: int, seed: int) -> list[SampledFile]:
     """Up to ``count`` files that parse, of 30 to 400 lines, in turn from each repository.
 
@@ -130,8 +135,7 @@ def sample_files(corpus: Path, count: int, seed: int) -> list[SampledFile]:
                 name, text = rows.pop()
                 parsed = parse(text.encode())
                 if not parsed.has_error and len(scored_leaves(parsed)):
-                    repository = path.name.removesuffix(".jsonl.gz").replace("__", "/")
-                    found.append(sampled(f"{repository}/{name}", parsed))
+                    found.append(sampled(f"{repository_of(path)}/{name}", parsed))
                     break
     return found
 

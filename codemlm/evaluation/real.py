@@ -58,11 +58,13 @@ class Chosen:
         fix: the record.
         digest: of the repository, the path and the file after the fix.
         lines: of the file.
+        introduced: whether it is known which commit brought the bug in.
     """
 
     fix: Fix
     digest: bytes
     lines: int
+    introduced: bool
 
 
 @dataclass(slots=True)
@@ -153,7 +155,8 @@ def plan(
         else:
             name = f"{pair.fix.repo}\0{pair.fix.path}\0".encode()
             digest = hashlib.blake2b(name + after, digest_size=16).digest()
-            found[pair.fix.key] = Chosen(pair.fix, digest, lines)
+            introduced = pair.introduction is not None
+            found[pair.fix.key] = Chosen(pair.fix, digest, lines, introduced)
     order = _in_turn(found, seed)[:limit]
     few, short = masked
     first = [key for key in order if found[key].lines <= short][:few]

@@ -206,4 +206,4 @@ def as_json(
 
 def installed(cache: Path | None) -> Linters | None:
     """The linters of this environment; None where there is none."""
-    raise NotImplementedError
+    return None  # until linters are there

@@ -256,7 +256,13 @@ class RealSummary:
         share = weights[columns.group]
         if not share.sum():
             return {}
-        return columns_figures(columns, share, levels) | dict(levels.figures)
+        found = columns_figures(columns, share, levels) | dict(levels.figures)
+        if self._default is not None:
+            right = float(share @ (columns.suspicion >= self._default))
+            other = [(elsewhere >= self._default).sum() for elsewhere in columns.elsewhere]
+            reported = right + float(share @ np.array(other))
+            found["precision"] = right / reported if reported else np.nan
+        return found
 
     def _level(self, weights: np.ndarray) -> Levels:
         """The thresholds of clean code with every repository counted so many times."""
@@ -295,6 +301,7 @@ class _Columns:
         self.suspicion = np.array([bug.suspicion for bug in bugs])
         self.paired = np.array([bug.paired for bug in bugs])
         self.in_function = np.array([bug.in_function for bug in bugs])
+        self.elsewhere = [bug.elsewhere for bug in bugs]
 
 
 def columns_figures(columns: _Columns, share: np.ndarray, levels: Levels) -> Figures:

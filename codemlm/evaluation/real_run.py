@@ -11,6 +11,7 @@ import numpy as np
 
 from codemlm.errors import UsageError
 from codemlm.evaluation import real_linters
+from codemlm.evaluation.commits import judge_commits
 from codemlm.evaluation.injected import SampledFile, sampled
 from codemlm.evaluation.rankers import (
     CHANCE,
@@ -56,6 +57,7 @@ class RealSettings:
         max_lines: files with more lines are left out.
         masked_files: bugs that are also judged by masking every leaf.
         masked_lines: lines at most of their files.
+        commits: whether the commits that brought the bugs in are judged too, where they are known.
         seed: of everything random.
     """
 
@@ -63,6 +65,7 @@ class RealSettings:
     max_lines: int = 3000
     masked_files: int = 60
     masked_lines: int = 400
+    commits: bool = True
     seed: int = 0
 
 
@@ -232,6 +235,22 @@ class RealRun:
             self.alarms.append((place, row))
         self.alarms = sorted(self.alarms, key=lambda alarm: alarm[0])[:LISTED]
 
+    def commits(self, progress: Progress | None = None) -> dict[str, Any] | None:
+        """Figures on the commits that brought the bugs in; None where none is known."""
+        known = {k for k in self.judged if self.plan.chosen[k].introduced}
+        if not known:
+            return None
+
+        def told(done: int) -> None:
+            if progress is not None:
+                progress("judging commits", done, len(known))
+
+        pairs = (pair for pair in self.plan.pairs() if pair.fix.key in known)
+        settings = self.settings
+        return judge_commits(
+            pairs, self.evaluation, max_lines=settings.max_lines, seed=settings.seed, progress=told
+        )
+
     def result(self, outcomes: Mapping[str, real_linters.LinterOutcomes]) -> dict[str, Any]:
         """All figures, ready for JSON; see `run_real`."""
         unreported = real_linters.unreported(outcomes) if outcomes else None
@@ -330,4 +349,5 @@ def run_real(
         described = real_linters.as_json(outcomes, linters, len(run.names), settings.seed)
     result = run.result(outcomes)
     listed = {name: result.pop(name) for name in ("alarms", "misses")}
-    return {**result, "linters": described, "commits": None, **listed}
+    commits = run.commits(progress) if settings.commits else None
+    return {**result, "linters": described, "commits": commits, **listed}

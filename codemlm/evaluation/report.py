@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -47,7 +47,8 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
 
 def markdown(result: Mapping[str, Any]) -> str:
     """An evaluation's result as Markdown, for `benchmarks/runs`."""
-    parts = ["## Injected mistakes", "", _introduction(result)]
+    parts = ["## Injected mistakes", ""]
+    parts += [*(f"**{line}**\n" for line in result.get("warnings", ())), _introduction(result)]
     parts += [table.markdown() for table in tables(result)]
     notes = [f"- {name}: {text}." for name, text in DESCRIPTIONS.items() if name in _shown(result)]
     return "\n".join([*parts, "Rankers:", "", *notes, ""])
@@ -55,13 +56,20 @@ def markdown(result: Mapping[str, Any]) -> str:
 
 def print_tables(result: Mapping[str, Any], out: TextIO, *, color: bool, width: int) -> None:
     """Prints an evaluation's result."""
+    print_all(_introduction(result), tables(result), out, color=color, width=width)
+
+
+def print_all(
+    introduction: str, found: Sequence[Table], out: TextIO, *, color: bool, width: int
+) -> None:
+    """Prints a text and tables."""
     from rich.console import Console
 
     console = Console(
         file=out, width=width, no_color=not color, force_terminal=color, highlight=False
     )
-    console.print(_introduction(result), soft_wrap=True)
-    for table in tables(result):
+    console.print(introduction, soft_wrap=True, markup=False)
+    for table in found:
         console.print()
         console.print(_rich(table))
 
@@ -88,7 +96,7 @@ def _shown(result: Mapping[str, Any]) -> set[str]:
 def _localisation(title: str, rankers: Mapping[str, Any]) -> Table:
     names = [*(f"top{k}" for k in TOPS), "repair", "top1_repaired"]
     columns = ["ranker", *(f"top {k}" for k in TOPS), "repair", "top 1 and repaired"]
-    rows = [[name, *_figures(r["figures"], names, _percent)] for name, r in rankers.items()]
+    rows = [[name, *cells(r["figures"], names, percent)] for name, r in rankers.items()]
     return Table(title, columns, rows)
 
 
@@ -104,9 +112,9 @@ def _alarms(title: str, rankers: Mapping[str, Any]) -> Table:
     rows = [
         [
             name,
-            *_figures(r["figures"], budgets, _percent),
-            *_figures(r["figures"], ["functions_at_1"], _percent),
-            *_figures(r["figures"], levels, _rate),
+            *cells(r["figures"], budgets, percent),
+            *cells(r["figures"], ["functions_at_1"], percent),
+            *cells(r["figures"], levels, rate),
         ]
         for name, r in rankers.items()
     ]
@@ -118,16 +126,19 @@ def _kinds(name: str, ranker: Mapping[str, Any]) -> Table:
     columns = ["kind", "mistakes", *(f"top {k}" for k in TOPS), "repair", "top 1 and repaired"]
     columns.append("recall at 1")
     rows = [
-        [kind, str(figures["bugs"]), *(_percent(figures[n]) for n in names)]
+        [kind, str(figures["bugs"]), *(percent(figures[n]) for n in names)]
         for kind, figures in ranker["by_kind"].items()
     ]
     return Table(f"By kind: {name}", columns, rows)
 
 
-def _figures(figures: Mapping[str, Any], names: Sequence[str], shape: Any) -> list[str]:
+def cells(
+    figures: Mapping[str, Any], names: Sequence[str], shape: Callable[[float], str]
+) -> list[str]:
+    """Figures as texts, with their intervals in brackets; ``-`` for what is missing."""
     texts = []
     for name in names:
-        figure = figures[name]
+        figure = figures.get(name) or {"value": None}
         if figure["value"] is None:
             texts.append("-")
         elif figure["low"] is None:
@@ -138,11 +149,13 @@ def _figures(figures: Mapping[str, Any], names: Sequence[str], shape: Any) -> li
     return texts
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """A share."""
     return f"{value * 100:.1f}"
 
 
-def _rate(value: float) -> str:
+def rate(value: float) -> str:
+    """A number of alarms."""
     return f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
@@ -153,10 +166,11 @@ def _row(cells: Sequence[str]) -> str:
 def _rich(table: Table) -> RichTable:
     from rich import box
     from rich.table import Table as RichTable
+    from rich.text import Text
 
-    made = RichTable(title=table.title, title_justify="left", box=box.SIMPLE_HEAD)
+    made = RichTable(title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD)
     for place, column in enumerate(table.columns):
         made.add_column(column, justify="right" if place else "left", no_wrap=not place)
     for row in table.rows:
-        made.add_row(*(cell.replace(" [", "\n\\[") for cell in row))
+        made.add_row(*(Text(cell.replace(" [", "\n[")) for cell in row))
     return made
