@@ -138,7 +138,7 @@ def _precision_recall(figure: Figure, result: Mapping[str, Any]) -> None:
     _percents(axes, "y")
     axes.set_xlabel("recall: share of the bugs found (logarithmic)")
     axes.set_ylabel("precision: share of the findings that are the bug")
-    if any("precision" not in figures_of(tool) for _, tool, _ in _linters(result)):
+    if any(_figure(tool, "precision") is None for _, tool, _ in _linters(result)):
         _note(figure, "Linters: precision estimated from the rate of their messages on clean code.")
     _legend(figure, axes)
 
@@ -192,7 +192,7 @@ def _reliability(figure: Figure, result: Mapping[str, Any]) -> None:
         color=_FAINT,
         linestyle="--",
         linewidth=1.2,
-        label="kept promise",
+        label="well calibrated",
     )
     upper.set_xlim(0, 1)
     if not bins:

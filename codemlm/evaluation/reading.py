@@ -12,6 +12,68 @@ from typing import Any
 BUDGETS = (0.1, 0.5, 1.0, 2.0)
 """Findings per 1,000 clean lines that results are given at."""
 
+_TOPS = ((1, "first"), (3, "among the first three"), (5, "among the first five"))
+_AT = tuple((f"at_{budget:g}", f"at {budget:g}") for budget in BUDGETS)
+FIGURE_GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    ("The wrong leaf comes", (*((f"top{k}", t) for k, t in _TOPS), ("mrr", "mean of 1 / rank"))),
+    ("Its line comes", tuple((f"line_top{k}", t) for k, t in _TOPS)),
+    (
+        "Repair, asked at the wrong leaf",
+        (
+            ("repair_top1", "what was meant comes first"),
+            ("repair_top5", "among five suggestions"),
+            ("joint", "leaf first, and repaired"),
+        ),
+    ),
+    ("The file before its fix and after it", (("paired", "more suspicious before"),)),
+    (
+        "Found, at so many findings in 1,000 lines of clean code",
+        tuple((f"recall_{at}", label) for at, label in _AT),
+    ),
+    (
+        "Found and repaired, at so many findings in 1,000 lines of clean code",
+        tuple((f"repaired_{at}", label) for at, label in _AT),
+    ),
+    (
+        "Clean functions alarmed, at so many findings in 1,000 lines of clean code",
+        tuple((f"functions_{at}", label) for at, label in _AT),
+    ),
+    (
+        "Inside the bug's function, with 16.5 % of clean functions alarmed",
+        (
+            ("localised_at_functions_16.5", "found"),
+            ("joint_at_functions_16.5", "found and repaired"),
+        ),
+    ),
+    (
+        "At the product's own threshold",
+        (
+            ("recall_at_default", "found"),
+            ("repaired_at_default", "found and repaired"),
+            ("alarms_per_kloc", "findings in 1,000 clean lines"),
+            ("functions_alarmed", "clean functions alarmed"),
+        ),
+    ),
+    (
+        "What the product reports first in the commit",
+        (
+            ("first_is_bug", "the bug"),
+            ("first_is_false", "something else"),
+            ("silent", "nothing is reported"),
+            ("alarms", "findings in a commit"),
+        ),
+    ),
+    (
+        "Messages",
+        (
+            ("found", "bugs with one on their line, gone after the fix"),
+            ("precision", "precision: messages that are the bug"),
+            ("messages_per_kloc", "messages in 1,000 clean lines"),
+        ),
+    ),
+)
+"""Names of figures and what they are, in groups with a heading, in the order of reports."""
+
 
 def finite(value: object) -> float | None:
     """A number of a result; None for what is missing or not finite."""

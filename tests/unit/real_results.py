@@ -12,7 +12,7 @@ KINDS = {"variable": 310, "attribute": 140, "swapped-arguments": 22, "prefix-mis
 
 def figure(value: float, spread: float = 0.25) -> dict[str, float | None]:
     """A figure with an interval around it."""
-    return {"value": value, "low": value * (1 - spread), "high": min(1.0, value * (1 + spread))}
+    return {"value": value, "low": value * (1 - spread), "high": value * (1 + spread)}
 
 
 def figures(skill: float) -> dict[str, Any]:
@@ -30,7 +30,6 @@ def figures(skill: float) -> dict[str, Any]:
         found[f"functions_at_{budget:g}"] = figure(0.012 * budget)
     for name, share in (("joint", 0.21), ("localised", 0.3)):
         found[f"{name}_at_functions_16.5"] = figure(skill * share)
-    found["functions_alarmed"] = figure(0.013)
     return found
 
 
@@ -52,7 +51,10 @@ def ranker(skill: float) -> dict[str, Any]:
         kind: {"bugs": bugs, **{n: f["value"] for n, f in figures(skill).items()}}
         for kind, bugs in KINDS.items()
     }
-    everything = {"bugs": 473, "figures": figures(skill), "by_kind": kinds}
+    own = {"functions_alarmed": figure(0.013), "alarms_per_kloc": figure(0.71)}
+    everything: dict[str, Any] = {"bugs": 473, "figures": figures(skill), "by_kind": kinds}
+    if skill == 1.0:  # the product
+        everything["figures"] |= {**own, "recall_at_default": figure(0.041)}
     rest = {"bugs": 402, "figures": figures(skill * 0.8), "by_kind": kinds}
     return {"all": everything, "unreported": rest, "curve": curve(skill)}
 
@@ -60,7 +62,8 @@ def ranker(skill: float) -> dict[str, Any]:
 def linter(found: float, rate: float) -> dict[str, Any]:
     """A linter over both populations."""
     shares = {"found": figure(found), "line_top1": figure(found * 0.7)}
-    measured = {"bugs": 473, "figures": {**shares, "messages_per_kloc": rate}}
+    shares["precision"] = figure(found / rate)
+    measured = {"bugs": 473, "figures": {**shares, "messages_per_kloc": figure(rate)}}
     return {
         "version": "3.4.0",
         "options": ["--select", "F,E9"],
@@ -68,6 +71,14 @@ def linter(found: float, rate: float) -> dict[str, Any]:
         "unreported": {**measured, "bugs": 402},
         "by_kind": {"variable": {"bugs": 310, "found": found}},
     }
+
+
+def reviewed(skill: float) -> dict[str, Any]:
+    """A ranker of the lines that commits changed."""
+    found = {f"top{k}": figure(skill * 0.2 * k**0.5) for k in (1, 3, 5)}
+    sizes = {"1-20": 0.3 * skill, "21-100": 0.11 * skill, "more": None}
+    by_size = {size: {"bugs": 100, "top1": top} for size, top in sizes.items()}
+    return {"figures": {**found, "mrr": figure(skill * 0.31)}, "by_size": by_size}
 
 
 def place(number: int) -> dict[str, Any]:
@@ -124,14 +135,23 @@ def real_result() -> dict[str, Any]:
         },
         "commits": {
             "bugs": 301,
-            "rankers": {
-                name: {f"top{k}": figure(min(1.0, skill * 0.2 * k**0.5)) for k in (1, 3, 5)}
-                for name, skill in skills.items()
+            "sizes": {"1-20": 101, "21-100": 200, "more": 0},
+            "product": {
+                "threshold": 0.4,
+                "figures": {"silent": figure(0.9, 0.05), "alarms": figure(1)},
             },
+            "rankers": {name: reviewed(skill) for name, skill in skills.items()},
         },
         "alarms": [{**place(n), **told, "confidence": 0.97 - n / 100} for n in range(10)],
         "misses": [
-            {**place(n), "rank": 900 - n, "kind": "variable", "before": "row", "after": "column"}
+            {
+                **place(n),
+                "rank": 900 - n,
+                "kind": "variable",
+                "before": "row",
+                "after": "column",
+                "message": "Fix the wrong axis",
+            }
             for n in range(10)
         ],
     }

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from codemlm.errors import UsageError
+from codemlm.evaluation import figures
 from codemlm.evaluation.figures import CAPTIONS, write_figures
 from codemlm.evaluation.reading import (
     bins_of,
@@ -129,9 +130,10 @@ def odd_names(result: Result) -> None:
     "change", [empty, nothing_measured, without_numbers, one_of_each, odd_names]
 )
 def test_what_is_missing_or_odd_stops_no_picture(
-    tmp_path: Path, change: Callable[[Result], None]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Result], None]
 ) -> None:
     pytest.importorskip("matplotlib")
+    monkeypatch.setattr(figures, "_DPI", 20)  # few pixels: quicker
     result = real_result()
     change(result)
     assert len(write_figures(result, tmp_path)) == len(CAPTIONS)
@@ -141,6 +143,7 @@ def test_no_window_system_and_no_settings_of_the_process_are_touched(tmp_path: P
     pytest.importorskip("matplotlib")
     body = f"""
 import json, pathlib, sys, matplotlib
+from codemlm.evaluation import figures
 from codemlm.evaluation.figures import write_figures
 assert "matplotlib.figure" not in sys.modules
 settings = matplotlib.rcParams.copy()  # to read the backend would choose one
