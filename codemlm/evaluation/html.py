@@ -27,6 +27,7 @@ from codemlm.evaluation.page import (
     table,
     terms,
     text_cell,
+    warning,
 )
 from codemlm.evaluation.rankers import DESCRIPTIONS, PRODUCT
 from codemlm.evaluation.reading import (
@@ -76,17 +77,17 @@ def html_report(result: Result, pictures: Mapping[str, bytes] | None = None) -> 
         Section("compared", "With every leaf masked", _compared(result.get("compared") or {})),
         Section("settings", "How it was measured", _settings(result)),
     ]
-    return page(title, _introduction(), sections)
+    return page(title, _introduction(result.get("warnings") or ()), sections)
 
 
-def _introduction() -> Markup:
-    return paragraph(
-        "Every bug is one that somebody mended: a wrong token in a file of a repository that "
-        "the model has not seen, as it was before its fix. Clean code is those files after their "
-        "fixes. A finding elsewhere in a file counts as false, though it may be a bug that "
-        "nobody has mended yet: precision is a lower bound. In small type: 95 % intervals, by a "
-        "bootstrap over repositories."
+def _introduction(warnings: Sequence[str]) -> Markup:
+    text = (
+        "Every bug is one that somebody mended: a wrong token in a file, as it was before its fix. "
+        "Clean code is those files after their fixes. A finding elsewhere in a file counts as "
+        "false, though it may be a bug that nobody has mended yet: precision is a lower bound. In "
+        "small type: 95 % intervals, by a bootstrap over repositories."
     )
+    return join(*(warning(str(each)) for each in warnings), paragraph(text))
 
 
 def _data(data: Result) -> Markup:
@@ -99,8 +100,12 @@ def _data(data: Result) -> Markup:
         "files": "clean files",
         "lines": "clean lines",
         "functions": "clean functions",
+        "in_functions": "bugs inside a function",
+        "unreachable": "bugs at leaves that no ranker judges",
+        "lines_per_bug": "lines of a file with a bug, on average",
+        "threshold": "confidence from which the product reports",
     }
-    counts = {**dict.fromkeys(names), **data}
+    counts = {**dict.fromkeys(list(names)[:6]), **data}  # these six are of every result
     parts = [
         terms([(names.get(key, key), _plain(v)) for key, v in counts.items() if not _is_table(v)])
     ]

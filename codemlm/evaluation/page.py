@@ -42,6 +42,7 @@ nav ul { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; list-style: none; pa
 .skip { position: absolute; left: -100rem; }
 .skip:focus { left: 1rem; top: 1rem; background: var(--paper); padding: .4rem .8rem; }
 .missing { color: var(--soft); font-style: italic; }
+.warning { border-left: 5px solid #d55e00; background: var(--band); padding: .6rem .9rem; }
 .scroll { overflow-x: auto; margin: 1rem 0 1.6rem; }
 table { border-collapse: collapse; min-width: 22rem; font-size: .9rem;
   font-variant-numeric: tabular-nums; }
@@ -157,6 +158,11 @@ def join(*parts: Markup) -> Markup:
 def paragraph(text: str) -> Markup:
     """A paragraph of text."""
     return Markup(f"<p>{escape(text)}</p>")
+
+
+def warning(text: str) -> Markup:
+    """A paragraph that is not to be overlooked."""
+    return Markup(f'<p class="warning" role="note"><strong>Warning:</strong> {escape(text)}</p>')
 
 
 def terms(pairs: Sequence[tuple[str, str]]) -> Markup:

@@ -134,9 +134,12 @@ def wilson(share: float, count: float) -> tuple[float, float]:
 def prevalence(data: Mapping[str, Any]) -> str:
     """How common bugs are where precision is measured, as a sentence; "" if it is not known."""
     bugs, lines = finite(data.get("bugs")), finite(data.get("lines"))
+    mean = finite(data.get("lines_per_bug"))
+    if mean:
+        return f"Prevalence: one bug in a file, of {mean:,.0f} lines on average."
     if not bugs or not lines:
         return ""
-    return f"Prevalence: one bug a file; {bugs:,.0f} bugs, {lines:,.0f} clean lines."
+    return f"Prevalence: one bug in a file; {bugs:,.0f} bugs, {lines:,.0f} clean lines."
 
 
 def bins_of(

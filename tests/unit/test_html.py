@@ -14,7 +14,7 @@ import pytest
 from codemlm.evaluation.figures import CAPTIONS
 from codemlm.evaluation.html import html_report
 from codemlm.evaluation.page import rate_cell, share_cell
-from codemlm.evaluation.reading import FIGURE_GROUPS
+from codemlm.evaluation.reading import FIGURE_GROUPS, prevalence
 from tests.unit.real_results import BUDGETS, RANKERS, real_result
 
 Result = dict[str, Any]
@@ -280,6 +280,22 @@ def test_figures_without_a_value_and_kinds_with_one_bug() -> None:
     assert page.row(caption, "among the first three")[0] == "-"
     assert page.row(caption, "more suspicious before")[0] == "75.0 %"
     assert page.row(caption, "Others", "something new") == ["12.5 % 10.0-20.0", *["-"] * 4]
+
+
+def test_warnings_come_first() -> None:
+    result = real_result()
+    assert "Warning" not in Page(html_report(result)).text
+    told = "2 of 61 repositories are <known> to the model"
+    text = Page(html_report({**result, "warnings": [told]})).text
+    assert 0 < text.index(f"Warning: {told}") < text.index("Every bug is one")
+
+
+def test_prevalence_is_stated_as_far_as_it_is_known() -> None:
+    data: Result = {"bugs": 4, "lines": 1000}
+    assert prevalence(data) == "Prevalence: one bug in a file; 4 bugs, 1,000 clean lines."
+    data["lines_per_bug"] = 312.4
+    assert prevalence(data) == "Prevalence: one bug in a file, of 312 lines on average."
+    assert prevalence({}) == ""
 
 
 def test_commits_may_have_their_figures_one_level_up() -> None:
