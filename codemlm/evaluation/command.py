@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,8 +82,8 @@ QUICK_BUGS = 60
 )
 @click.option(
     "--linters-cache",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
     help="Keep what linters say there, for the next time.",
 )
 @click.option(
@@ -253,7 +254,8 @@ def run_real_eval(
         seed=settings.seed,
     )
     warnings = _warnings((each.fix.repo for each in chosen.chosen.values()), manifest, given)
-    linters = installed(given["linters_cache"]) if given["linters"] else None
+    threads = given["threads"] or default_threads()
+    linters = installed(given["linters_cache"], threads) if given["linters"] else None
     evaluation = Evaluation(WindowScorer(model, tokenizer), calibration, ngrams=_ngrams(given))
     line = ProgressLine("judging", "bugs")
 
@@ -271,14 +273,21 @@ def run_real_eval(
     )
     _write(given["json_path"], json.dumps(result, indent=1, allow_nan=False) + "\n")
     _write(given["markdown_path"], real_markdown(result))
-    if given["html_path"] is not None:
-        from codemlm.evaluation.html import html_report
+    _write_pictures(result, given["html_path"], given["figures_path"])
 
-        _write(given["html_path"], html_report(result))
-    if given["figures_path"] is not None:
-        from codemlm.evaluation.figures import write_figures
 
-        write_figures(result, given["figures_path"])
+def _write_pictures(result: dict[str, Any], html: Path | None, folder: Path | None) -> None:
+    """Writes the report for browsers, and the pictures in it, each where it is asked for."""
+    if html is None and folder is None:
+        return
+    from codemlm.evaluation.figures import write_figures
+    from codemlm.evaluation.html import html_report
+
+    with tempfile.TemporaryDirectory() as temporary:
+        paths = write_figures(result, folder or Path(temporary))
+        pictures = {path.name: path.read_bytes() for path in paths}
+    if html is not None:
+        _write(html, html_report(result, pictures))
 
 
 def _warnings(names: Iterable[str], manifest: Manifest | None, given: dict[str, Any]) -> list[str]:

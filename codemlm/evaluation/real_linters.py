@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from codemlm.evaluation.linters import InstalledLinters, LinterMessage, available, given_up
 from codemlm.evaluation.metrics import TOPS, chance_within, resamples, with_intervals
 from codemlm.evaluation.real import Plan, fixed_source
 from codemlm.fixes import FixPair
@@ -22,17 +23,22 @@ Progress = Callable[[int, int], None]
 class Linters(Protocol):
     """What runs linters; `codemlm.evaluation.linters` does."""
 
-    tools: Sequence[str]
+    @property
+    def tools(self) -> Sequence[str]:
+        """Their names."""
+        ...
 
     def facts(self, tool: str) -> Mapping[str, Any]:
         """Version and options of a linter."""
         ...
 
-    def run(self, files: Mapping[str, str]) -> Mapping[str, Mapping[str, Sequence[Any]]]:
+    def run(self, files: Mapping[str, str]) -> Mapping[str, Mapping[str, Sequence[LinterMessage]]]:
         """Messages by linter and key of the file."""
         ...
 
-    def reported(self, before: Sequence[Any], after: Sequence[Any], pair: FixPair) -> bool:
+    def reported(
+        self, before: Sequence[LinterMessage], after: Sequence[LinterMessage], pair: FixPair
+    ) -> bool:
         """Whether the messages of the file before a fix name its bug: they are gone after it."""
         ...
 
@@ -59,6 +65,21 @@ class LinterOutcome:
     messages: int
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a bug comes from.
+
+    Attributes:
+        group: number of the repository.
+        lines: of the file.
+        is_clean: whether the file after the fix counts as clean code.
+    """
+
+    group: int
+    lines: int
+    is_clean: bool
+
+
 @dataclass(slots=True)
 class LinterOutcomes:
     """What one linter made of everything.
@@ -66,10 +87,29 @@ class LinterOutcomes:
     Attributes:
         bugs: by bug.
         clean: (repository, lines, messages) of each file without a mistake.
+        given_up: files that it could not read, of both kinds; it reports nothing of them.
     """
 
     bugs: list[LinterOutcome] = field(default_factory=list)
     clean: list[tuple[int, int, int]] = field(default_factory=list)
+    given_up: int = 0
+
+    def add(
+        self,
+        pair: FixPair,
+        place: Place,
+        before: Sequence[LinterMessage],
+        after: Sequence[LinterMessage],
+        *,
+        named: bool,
+    ) -> None:
+        """Counts the messages of the file before and after a fix; ``named``: of its bug."""
+        self.given_up += sum(given_up(messages) is not None for messages in (before, after))
+        if given_up(before) is not None:
+            before = ()
+        self.bugs.append(_outcome(pair, place.group, before, named))
+        if place.is_clean and given_up(after) is None:
+            self.clean.append((place.group, place.lines, len(after)))
 
 
 def lint(
@@ -97,15 +137,14 @@ def lint(
             files[_name(pair, "before")] = pair.before
             files[_name(pair, "after")] = after.decode()
         messages = linters.run(files)
-        for tool, of_tool in found.items():
-            for pair in pairs:
+        for pair in pairs:
+            key = pair.fix.key
+            place = Place(groups[key], plan.chosen[key].lines, key in newest)
+            for tool, of_tool in found.items():
                 before = messages[tool].get(_name(pair, "before"), ())
-                after_it = messages[tool].get(_name(pair, "after"), ())
-                named = linters.reported(before, after_it, pair)
-                group, lines = groups[pair.fix.key], plan.chosen[pair.fix.key].lines
-                of_tool.bugs.append(_outcome(pair, group, before, named))
-                if pair.fix.key in newest:
-                    of_tool.clean.append((group, lines, len(after_it)))
+                fixed = messages[tool].get(_name(pair, "after"), ())
+                named = linters.reported(before, fixed, pair)
+                of_tool.add(pair, place, before, fixed, named=named)
         done += len(pairs)
         if progress is not None:
             progress(done, len(groups))
@@ -124,10 +163,12 @@ def _chunks(pairs: Iterator[FixPair]) -> Iterator[list[FixPair]]:
 
 
 def _name(pair: FixPair, side: str) -> str:
-    return f"{pair.fix.key}:{side}"
+    return f"{side}:{pair.fix.key}:{pair.fix.path}"  # linters treat an `__init__.py` as such
 
 
-def _outcome(pair: FixPair, group: int, before: Sequence[Any], named: bool) -> LinterOutcome:
+def _outcome(
+    pair: FixPair, group: int, before: Sequence[LinterMessage], named: bool
+) -> LinterOutcome:
     lines = len({message.line for message in before})
     hits = tuple(chance_within(k, lines - 1, 1) if named else 0.0 for k in TOPS)
     return LinterOutcome(pair.fix.key, group, pair.fix.kind, named, hits, len(before))
@@ -199,11 +240,18 @@ def as_json(
             "all": summary(found, None, groups, seed),
             "unreported": None if missed is None else summary(found, missed, groups, seed),
             "by_kind": by_kind(found),
+            "given_up": found.given_up,
         }
         for tool, found in outcomes.items()
     }
 
 
-def installed(cache: Path | None) -> Linters | None:
-    """The linters of this environment; None where there is none."""
-    return None  # until linters are there
+def installed(cache: Path | None, jobs: int = 1) -> Linters | None:
+    """The linters of this environment; None where there is none.
+
+    Args:
+        cache: file that keeps their messages for the next time; None keeps nothing.
+        jobs: processes at a time.
+    """
+    tools = available()
+    return InstalledLinters(tools, cache, jobs) if tools else None

@@ -183,8 +183,7 @@ def real_markdown(result: Mapping[str, Any]) -> str:
 
 
 def _options(options: object) -> str:
-    words = [options] if isinstance(options, str) else list(options or ())  # type: ignore[call-overload]
-    return f"`{' '.join(map(str, words))}`" if words else "as it comes"
+    return f"`{options}`" if options else "as it comes"
 
 
 def print_real(result: Mapping[str, Any], out: TextIO, *, color: bool, width: int) -> None:
@@ -206,8 +205,8 @@ def introduction(result: Mapping[str, Any]) -> str:
         f"{data['bugs']:,} bugs of {data['repositories']:,} repositories, each in its whole file "
         f"before the fix (one in {data['lines_per_bug']:,.0f} lines); {unreported}"
         f"{data['in_functions']:,} stand in a function; {data['unreachable']} are at leaves that "
-        f"no ranker judges. Left out: {skipped or 'none'}. Clean code: {data['files']:,} files after "
-        f"their fixes, {data['lines']:,} lines, {data['functions']:,} functions. "
+        f"no ranker judges. Left out: {skipped or 'none'}. Clean code: {data['files']:,} files "
+        f"after their fixes, {data['lines']:,} lines, {data['functions']:,} functions. "
         f"Seed {result['settings']['seed']}. In brackets: 95 % intervals by a bootstrap over "
         "repositories.\n"
     )
