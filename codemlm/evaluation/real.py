@@ -56,12 +56,14 @@ class Chosen:
 
     Attributes:
         fix: the record.
+        row: number of the pair in the file.
         digest: of the repository, the path and the file after the fix.
         lines: of the file.
         introduced: whether it is known which commit brought the bug in.
     """
 
     fix: Fix
+    row: int
     digest: bytes
     lines: int
     introduced: bool
@@ -95,8 +97,9 @@ class Plan:
 
     def pairs(self) -> Iterator[FixPair]:
         """The chosen pairs, in the order of the file."""
-        for pair in read_pairs(self.path):
-            if pair.fix.key in self.chosen:
+        for row, pair in enumerate(read_pairs(self.path)):
+            chosen = self.chosen.get(pair.fix.key)
+            if chosen is not None and chosen.row == row:
                 yield pair
 
     def groups(self) -> Iterator[list[FixPair]]:
@@ -144,7 +147,7 @@ def plan(
     """
     skipped: Counter[str] = Counter()
     found: dict[str, Chosen] = {}
-    for pair in read_pairs(path):
+    for row, pair in enumerate(read_pairs(path)):
         lines, after = line_count(pair.before), fixed_source(pair)
         if after is None:
             skipped[NO_FIX] += 1
@@ -156,7 +159,7 @@ def plan(
             name = f"{pair.fix.repo}\0{pair.fix.path}\0".encode()
             digest = hashlib.blake2b(name + after, digest_size=16).digest()
             introduced = pair.introduction is not None
-            found[pair.fix.key] = Chosen(pair.fix, digest, lines, introduced)
+            found[pair.fix.key] = Chosen(pair.fix, row, digest, lines, introduced)
     order = _in_turn(found, seed)[:limit]
     few, short = masked
     first = [key for key in order if found[key].lines <= short][:few]
