@@ -1,9 +1,11 @@
-"""``codemlm corpus``: builds the corpus. Heavy imports wait until a command runs."""
+"""``codemlm corpus``: builds corpora, mines fixes. Heavy imports wait until a command runs."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -14,38 +16,61 @@ _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
+_REPOS = click.option(
+    "--repos",
+    type=_EXISTING,
+    required=True,
+    help="Table: owner/name, git directory, commit (tab-separated; further columns are ignored).",
+)
+_HELD_OUT = click.option(
+    "--heldout", type=_EXISTING, required=True, help="Repositories that must not be used."
+)
+_PIN = click.option(
+    "--pin", type=_EXISTING, help="Lines 'owner/name split' that override the hash."
+)
+_RECIPE = click.option(
+    "--recipe", type=_EXISTING, help="TOML file whose [build] table sets the parameters."
+)
+_ENGINE = (
+    click.option(
+        "--executor",
+        type=click.Choice(["local", "slurm", "ray"]),
+        default="local",
+        show_default=True,
+    ),
+    click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True),
+    click.option(
+        "--engine-option",
+        "engine_options",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Option of datatrove's Slurm or Ray executor, such as partition=cpu.",
+    ),
+    click.option("--verbose", is_flag=True, help="Show the engine's own log."),
+)
+
+
+def _engine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds what says where a command runs; ``_engine`` reads it."""
+    for option in reversed(_ENGINE):
+        command = option(command)
+    return command
+
+
 @click.group(name="corpus")
 def corpus() -> None:
     """Build training corpora from git repositories."""
 
 
 @corpus.command()
-@click.option(
-    "--repos",
-    type=_EXISTING,
-    required=True,
-    help="Table: owner/name, git directory, commit (tab-separated; further columns are ignored).",
-)
+@_REPOS
 @click.option("--out", type=_FOLDER, required=True, help="Folder for the splits and the counts.")
-@click.option("--recipe", type=_EXISTING, help="TOML file whose [build] table sets the parameters.")
-@click.option(
-    "--heldout", type=_EXISTING, required=True, help="Repositories that must not be used."
-)
-@click.option("--pin", type=_EXISTING, help="Lines 'owner/name split' that override the hash.")
-@click.option(
-    "--executor", type=click.Choice(["local", "slurm", "ray"]), default="local", show_default=True
-)
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option(
-    "--engine-option",
-    "engine_options",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Option of datatrove's Slurm or Ray executor, such as partition=cpu.",
-)
+@_RECIPE
+@_HELD_OUT
+@_PIN
+@_engine_options
 @click.option("--near-duplicates/--no-near-duplicates", default=None, help="Overrides the recipe.")
 @click.option("--keep-work", is_flag=True, help="Keep the intermediate files.")
-@click.option("--verbose", is_flag=True, help="Show the engine's own log.")
 def build(
     repos: Path,
     out: Path,
@@ -55,16 +80,16 @@ def build(
     executor: str,
     workers: int,
     engine_options: tuple[str, ...],
+    verbose: bool,
     near_duplicates: bool | None,
     keep_work: bool,
-    verbose: bool,
 ) -> None:
     """Read repositories, filter, de-duplicate, split by repository, and write JSON lines."""
-    if executor == "local" and not verbose:
-        os.environ["CODEMLM_CORPUS_QUIET"] = "1"
+    _set_quiet(executor, verbose)
     import dataclasses
 
     from codemlm_corpus import config as configs
+    from codemlm_corpus import engine as engines
     from codemlm_corpus import heldout as held
     from codemlm_corpus import pipeline, split
 
@@ -77,10 +102,97 @@ def build(
         held.read_held_out(heldout),
         split.read_pins(pin) if pin else {},
     )
-    engine = pipeline.Engine(executor, workers, _parse_options(engine_options))
+    engine = engines.Engine(executor, workers, _parse_options(engine_options))
     pipeline.build(plan, out.resolve(), engine, keep_work)
     stats = out / "stats.json"
     click.echo(f"{stats}" if stats.exists() else f"queued; counts will be in {stats}")
+
+
+@corpus.command()
+@_REPOS
+@click.option("--out", type=_FOLDER, required=True, help="Folder for the splits and the counts.")
+@_RECIPE
+@_HELD_OUT
+@_PIN
+@click.option(
+    "--exclude-paths",
+    type=_EXISTING,
+    help="Table: owner/name, folder/, why (tab-separated): left out.",
+)
+@_engine_options
+@click.option("--keep-work", is_flag=True, help="Keep the intermediate files.")
+def mine(
+    repos: Path,
+    out: Path,
+    recipe: Path | None,
+    heldout: Path,
+    pin: Path | None,
+    exclude_paths: Path | None,
+    executor: str,
+    workers: int,
+    engine_options: tuple[str, ...],
+    verbose: bool,
+    keep_work: bool,
+) -> None:
+    """Find one-place bug fixes in histories, split by repository, and write their records."""
+    _set_quiet(executor, verbose)
+    from codemlm_corpus import config as configs
+    from codemlm_corpus import engine as engines
+    from codemlm_corpus import heldout as held
+    from codemlm_corpus import pipeline, split
+    from codemlm_corpus.mining import pipeline as mining
+
+    plan = pipeline.make_plan(
+        configs.read_repositories(repos),
+        configs.read_recipe(recipe) if recipe else configs.BuildConfig(),
+        held.read_held_out(heldout),
+        split.read_pins(pin) if pin else {},
+        mining.head_or_name,
+    )
+    excluded = mining.read_excluded_paths(exclude_paths) if exclude_paths else {}
+    engine = engines.Engine(executor, workers, _parse_options(engine_options))
+    mining.mine(mining.MinePlan(plan, excluded), out.resolve(), engine, keep_work)
+    stats = out / "stats.json"
+    click.echo(f"{stats}" if stats.exists() else f"queued; counts will be in {stats}")
+
+
+@corpus.command()
+@click.option("--records", type=_EXISTING, required=True, help="One split of a mine's output.")
+@_REPOS
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="File for the pairs, gzipped JSON lines; it holds source text.",
+)
+@click.option("--introductions", is_flag=True, help="Look for what brought each bug in (blame).")
+@_engine_options
+def pairs(
+    records: Path,
+    repos: Path,
+    out: Path,
+    introductions: bool,
+    executor: str,
+    workers: int,
+    engine_options: tuple[str, ...],
+    verbose: bool,
+) -> None:
+    """Put the texts before and after each fix to its record, as the evaluation reads them."""
+    _set_quiet(executor, verbose)
+    from codemlm_corpus.config import read_repositories
+    from codemlm_corpus.engine import Engine
+    from codemlm_corpus.mining.pairs import make_pairs
+
+    engine = Engine(executor, workers, _parse_options(engine_options))
+    rows = read_repositories(repos)
+    counts = make_pairs(records, rows, out.resolve(), engine, introductions)
+    if not counts.exists():
+        click.echo(f"queued; counts will be in {counts}")
+        return
+    found = json.loads(counts.read_text("utf-8"))
+    for key, reason in sorted(found["skipped"].items()):
+        click.echo(f"{key}: {reason}", err=True)
+    click.echo(f"{found['pairs']} pairs, {len(found['skipped'])} records without; {counts}")
 
 
 @corpus.command()
@@ -97,6 +209,12 @@ def fetch(manifest: Path, into: Path, base_url: str) -> None:
     click.echo(f"{into / 'repos.tsv'}")
     if failed:
         sys.exit(2)
+
+
+def _set_quiet(executor: str, verbose: bool) -> None:
+    """Silences the engine's log, before it is imported; workers learn it from the environment."""
+    if executor == "local" and not verbose:
+        os.environ["CODEMLM_CORPUS_QUIET"] = "1"
 
 
 def _parse_options(pairs: tuple[str, ...]) -> dict[str, int | str]:

@@ -75,7 +75,7 @@ def manifest_row(out: Path, rank: int, repository: Mapping[str, Any]) -> dict[st
 def step_drops(step: Mapping[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
     """Returns the files and the bytes that one step of one task dropped, by reason."""
     short_name = step["name"].rsplit(": ", 1)[-1]
-    counts = {label: _total(value) for label, value in step["stats"].items()}
+    counts = {label: counter_total(value) for label, value in step["stats"].items()}
     if short_name in _REASON_BY_STEP:
         total = counts.get("dropped", 0)
         return ({_REASON_BY_STEP[short_name]: total} if total else {}), {}
@@ -106,10 +106,10 @@ def totals(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _counts(step: Mapping[str, Any], prefix: str) -> dict[str, int]:
-    return {k: _total(v) for k, v in step["stats"].items() if k.startswith(prefix)}
+    return {k: counter_total(v) for k, v in step["stats"].items() if k.startswith(prefix)}
 
 
-def _total(value: Any) -> int:
+def counter_total(value: Any) -> int:
     """Returns a counter's sum; datatrove writes a plain 0 for one that was never raised."""
     total: float = value["total"] if isinstance(value, Mapping) else value
     return round(total)
