@@ -10,7 +10,6 @@ import os
 import platform
 import re
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,8 @@ from codemlm.evaluation.linter_options import (
 
 UNPARSED, FAILED = "unparsed", "failed"
 """Codes of the one message of a file that the linter cannot parse, or that it fails on."""
+RULES = "1"
+"""Version of what is made of a linter's output, here and in ``linters``: part of cache keys."""
 PACKAGE = "/".join(["pkg"] * 6)
 """Folder of the files: packages around them give relative imports a place to point at."""
 
@@ -78,8 +79,10 @@ class Tool:
         read: its output to messages.
         files, lines: how many one run takes at the most.
         seconds_per_kloc: what a run takes at the most; far beyond the usual.
-        script: what starts it: a module, or a file beside this one.
+        script: what starts it, a file beside this one; "": it is run as a module.
         packages: further ones whose versions decide its messages.
+        unsure: codes that mean nothing in a file with ``from ... import *``, whose module the
+            linter would know in a project; pyflakes and ruff say that they do not know.
     """
 
     name: str
@@ -90,6 +93,7 @@ class Tool:
     seconds_per_kloc: float
     script: str = ""
     packages: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
 
     @property
     def installed(self) -> bool:
@@ -108,7 +112,7 @@ class Tool:
     @property
     def fingerprint(self) -> str:
         """Everything but the file that decides its messages."""
-        parts = [self.name, self.version, *self.options, platform.system()]
+        parts = [RULES, self.name, self.version, *self.options, *self.unsure, platform.system()]
         if self.script:
             parts.append((Path(__file__).parent / self.script).read_text("utf-8"))
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
@@ -225,13 +229,18 @@ def read_pylint(done: CompletedProcess[str], paths: Sequence[str]) -> Found:
     return _collect(rows, paths, message)
 
 
+_MYPY_ENDED = re.compile(
+    r"(?P<file>[^{][^:]*):(?P<line>\d+)(?::\d+)?: error: (?P<message>.*?) +\[(?P<code>[\w-]+)\]$"
+)
+
+
 def read_mypy(done: CompletedProcess[str], paths: Sequence[str]) -> Found:
     """Messages of ``mypy --output json``.
 
     One file that does not parse ends a run, so that the others have to be linted again.
     """
-    rows = [row for row in _json_lines(done) if row["severity"] == "error"]
     if done.returncode in (0, 1):
+        rows = [row for row in _json_lines(done) if row["severity"] == "error"]
 
         def message(row: Mapping[str, Any]) -> tuple[str, LinterMessage | None]:
             path = row["file"].replace(os.sep, "/")
@@ -240,14 +249,16 @@ def read_mypy(done: CompletedProcess[str], paths: Sequence[str]) -> Found:
             return path, LinterMessage(row["line"], row["column"] + 1, row["code"], row["message"])
 
         return _collect(rows, paths, message)
-    ended: Found = defaultdict(list)
-    for row in rows:
-        path = row["file"].replace(os.sep, "/")
-        if row["code"] == "syntax" and "type comment" not in row["message"] and path in paths:
-            ended[path] = [LinterMessage(row["line"], 1, UNPARSED, row["message"])]
+    ended: Found = {}
+    for line in done.stdout.splitlines():
+        told = _MYPY_ENDED.match(line)  # not always JSON
+        row = told.groupdict() if told else json.loads(line) if line.startswith("{") else {}
+        path = row.get("file", "").replace(os.sep, "/")
+        if row.get("code") == "syntax" and "type comment" not in row["message"] and path in paths:
+            ended[path] = [LinterMessage(int(row["line"]), 1, UNPARSED, row["message"])]
     if not ended:
         raise LinterCrashError((done.stderr or done.stdout)[-500:])
-    return dict(ended)
+    return ended
 
 
 TOOLS: dict[str, Tool] = {
@@ -280,6 +291,7 @@ TOOLS: dict[str, Tool] = {
             seconds_per_kloc=30.0,
             script="pylint_driver.py",
             packages=("astroid",),
+            unsure=("undefined-variable", "undefined-all-variable"),
         ),
         Tool(
             "mypy",
@@ -294,6 +306,7 @@ TOOLS: dict[str, Tool] = {
             files=300,
             lines=60_000,
             seconds_per_kloc=20.0,
+            unsure=("name-defined",),
         ),
     )
 }

@@ -13,10 +13,12 @@ cases a message depends on the files of the same run.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import re
 import subprocess
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from pathlib import Path
 from codemlm.errors import UsageError
 from codemlm.evaluation.injected import line_count
 from codemlm.evaluation.linter_cache import LinterCache
+from codemlm.evaluation.linter_options import TARGET
 from codemlm.evaluation.linter_reports import bug_lines, reported
 from codemlm.evaluation.linter_tools import (
     FAILED,
@@ -55,7 +58,10 @@ __all__ = [
 
 STARTING_SECONDS = 60.0
 """What a run may take beside the time for its lines."""
+_STAR = re.compile(r"^[ \t]*from[ \t]+[\w.]+[ \t]+import[ \t]*\*", re.MULTILINE)
+_OLD_EXCEPT = re.compile(r"^[ \t]*except\b[^:#(\n]*,[^:#\n]*:", re.MULTILINE)
 _COOKIE = re.compile(r"^([ \t\f]*#.*?c)o(ding[:=][ \t]*(?!utf-?8\b)[-\w.]+)", re.IGNORECASE)
+_OLD_PYTHON = LinterMessage(1, 1, UNPARSED, "Python 2")
 Progress = Callable[[str, int, int], None]
 """Called with the linter, the files done and the files in all."""
 
@@ -123,6 +129,9 @@ def run_linters(
         for tool in wanted:
             known = kept.known(tool.fingerprint, distinct)
             todo = [text for digest, text in distinct.items() if digest not in known]
+            old = {text.digest: [_OLD_PYTHON] for text in todo if _is_old_python(text.text)}
+            known |= old
+            todo = [text for text in todo if text.digest not in old]
             done = 0
             for found in _run_all(tool, todo, jobs):
                 kept.keep(
@@ -253,10 +262,28 @@ def _run_once(tool: Tool, batch: Sequence[_Text]) -> Found:
     found = tool.read(done, list(digests))
     if not found:
         raise LinterCrashError("no file was linted")
-    return {
-        digests[path]: sorted(told, key=lambda m: (m.line, m.col, m.code, m.text))
-        for path, told in found.items()
-    }
+    texts = {text.digest: text.text for text in batch}
+    return {digests[path]: _sure(tool, texts[digests[path]], told) for path, told in found.items()}
+
+
+def _sure(tool: Tool, text: str, messages: Sequence[LinterMessage]) -> list[LinterMessage]:
+    """The messages in order, without those that a linter could not give inside a project."""
+    unsure = tool.unsure if _STAR.search(text) else ()
+    kept = [message for message in messages if message.code not in unsure]
+    return sorted(kept, key=lambda m: (m.line, m.col, m.code, m.text))
+
+
+def _is_old_python(text: str) -> bool:
+    """Whether ``except A, b:`` of Python 2 is in a text: Python 3.14 reads it as two classes."""
+    if not _OLD_EXCEPT.search(text):
+        return False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(text, feature_version=TARGET)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return True
+    return False  # it stands in a string
 
 
 def _write(batch: Sequence[_Text], folder: Path) -> dict[str, str]:
