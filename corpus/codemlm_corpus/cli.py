@@ -117,7 +117,7 @@ def build(
 @click.option(
     "--exclude-paths",
     type=_EXISTING,
-    help="Table: owner/name, folder/, why (tab-separated): left out.",
+    help="Table: owner/name, folder/ or file, why (tab-separated): left out.",
 )
 @_engine_options
 @click.option("--keep-work", is_flag=True, help="Keep the intermediate files.")

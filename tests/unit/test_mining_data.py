@@ -17,8 +17,8 @@ from codemlm_corpus.mining.records import order, read_fixes
 from codemlm_corpus.split import SPLITS, read_pins, split_of
 
 CORPUS = Path(__file__).parents[2] / "corpus"
-NAME = "python-v1"
-FOLDER = CORPUS / "fixes" / NAME
+RECIPE = "python-v2"
+FOLDER = CORPUS / "fixes" / "python-v1"
 
 pytestmark = pytest.mark.skipif(not FOLDER.exists(), reason="no data set of fixes is here")
 
@@ -29,8 +29,8 @@ def fixes() -> dict[str, list[Fix]]:
 
 
 def test_each_repository_is_in_the_split_that_its_name_gives(fixes: dict[str, list[Fix]]) -> None:
-    shares = read_recipe(CORPUS / "recipes" / f"{NAME}.toml").split_shares
-    pins = read_pins(CORPUS / "recipes" / f"{NAME}.pins")
+    shares = read_recipe(CORPUS / "recipes" / f"{RECIPE}.toml").split_shares
+    pins = read_pins(CORPUS / "recipes" / f"{RECIPE}.pins")
     rows = map(json.loads, (CORPUS / "manifest.jsonl").read_text("utf-8").splitlines())
     manifest = {normalise_name(row["repo"]): row["split"] for row in rows}
     for split, found in fixes.items():

@@ -35,13 +35,14 @@ _HARD: Final[Mapping[str, str]] = {
     "typing": r"""
         \b(mypy|typing|pyright|pyre|type[- ]?(hint|annotation|check(er|ing)?|ignore)s?|type[ ]errors
            |annotat\w*|return[ ]types?|hints?)\b""",
+    "chore": r"""
+        ^\W*(tests?|tst|ci|build|travis|testing|chore|docs?|style|refactor|perf|feat|enh|maint|ref|rf
+             |cln|sty|dev|rel)\b\]?(\(.*\))?!?:""",
     "tests": r"""
         \b(fix|repair|correct|adjust|update|unbreak|stabili[sz]e|skip|disable|enable)\w*[ ]
           (the[ ]|a[ ]|an[ ]|some[ ]|broken[ ]|failing[ ]|flaky[ ]|unit[- ]?|functional[ ]
            |tempest[ ]|gate[ ])*(tests?|unittests?|test[- ](cases?|suites?)|travis|ci|builds?
            |coverage|gate)\b
-        | ^\W*\[?(tests?|ci|build|travis|testing|chore|docs?|style|refactor|perf|feat)\b\]?
-          (\(.*\))?!?:
         | \b(flaky|test[ ]failures?|failing[ ]tests?|tests?[ ]pass|appveyor|travis|circleci
            |github[ ]actions?|read[- ]?the[- ]?docs|rtd|coverage|doctest)\b""",
 }

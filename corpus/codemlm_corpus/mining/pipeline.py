@@ -45,20 +45,22 @@ ExcludedPaths = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class MinePlan:
-    """A mine's fixed input: the plan of a build, and folders to leave out by repository."""
+    """A mine's fixed input: the plan of a build, and paths to leave out by repository."""
 
     build: Plan
     excluded_paths: ExcludedPaths
 
     def to_json(self) -> str:
         """Returns the plan as JSON, the same text for equal plans."""
-        paths = {name: sorted(folders) for name, folders in self.excluded_paths.items()}
+        paths = {name: sorted(found) for name, found in self.excluded_paths.items()}
         document = {**json.loads(self.build.to_json()), "mine": {"excluded_paths": paths}}
         return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
 def read_excluded_paths(path: Path) -> dict[str, tuple[str, ...]]:
-    """Returns folders by normalised repository, from rows ``owner/name``, ``folder/``, why.
+    """Returns paths by normalised repository, from rows ``owner/name``, ``folder/``, why.
+
+    A path is a folder, with a slash at its end, or a file.
 
     Raises:
         CorpusError: if the table cannot be read, or a row is no such row.
@@ -72,8 +74,8 @@ def read_excluded_paths(path: Path) -> dict[str, tuple[str, ...]]:
         if not line.strip() or line.startswith("#"):
             continue
         cells = line.split("\t")
-        if len(cells) < 2 or "/" not in cells[0] or not cells[1].endswith("/"):
-            raise CorpusError(f"{path}:{number}: expected owner/name<TAB>folder/<TAB>why")
+        if len(cells) < 2 or "/" not in cells[0] or not cells[1].endswith(("/", ".py")):
+            raise CorpusError(f"{path}:{number}: expected owner/name<TAB>folder/ or file<TAB>why")
         name = normalise_name(cells[0])
         found[name] = (*found.get(name, ()), cells[1])
     return found

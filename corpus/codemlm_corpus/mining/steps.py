@@ -111,7 +111,7 @@ class PlaceFilter(BaseFilter):  # type: ignore[misc]  # datatrove is untyped
     """Drops by path what the shared PathFilter does not know of.
 
     Args:
-        excluded: folders (with a trailing ``/``) to leave out, by normalised repository.
+        excluded: folders (with a trailing ``/``) and files to leave out, by normalised repository.
     """
 
     type = "filter"
@@ -119,7 +119,7 @@ class PlaceFilter(BaseFilter):  # type: ignore[misc]  # datatrove is untyped
 
     def __init__(self, excluded: Mapping[str, Sequence[str]]) -> None:
         super().__init__()
-        self.excluded = {name: tuple(folders) for name, folders in excluded.items()}
+        self.excluded = {name: tuple(paths) for name, paths in excluded.items()}
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         """True, or False and ``no-product-code``, ``subtree-licence`` or ``excluded-path``."""
