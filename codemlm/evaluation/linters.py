@@ -59,7 +59,9 @@ __all__ = [
 STARTING_SECONDS = 60.0
 """What a run may take beside the time for its lines."""
 _STAR = re.compile(r"^[ \t]*from[ \t]+[\w.]+[ \t]+import[ \t]*\*", re.MULTILINE)
-_OLD_EXCEPT = re.compile(r"^[ \t]*except\b[^:#(\n]*,[^:#\n]*:", re.MULTILINE)
+_OLD_EXCEPT = re.compile(
+    r"^[ \t]*except\b[ \t]*(?:\([^()]*\)|[^:#(,\n]*)[ \t]*,[^:#\n]*:", re.MULTILINE
+)
 _COOKIE = re.compile(r"^([ \t\f]*#.*?c)o(ding[:=][ \t]*(?!utf-?8\b)[-\w.]+)", re.IGNORECASE)
 _OLD_PYTHON = LinterMessage(1, 1, UNPARSED, "Python 2")
 Progress = Callable[[str, int, int], None]

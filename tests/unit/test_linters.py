@@ -48,7 +48,8 @@ FILES = {
     "crlf": "# coding: gbk\r\ndef f(a):\r\n    return a + bé  # 中\r\n",
     "syntax": "def f(:\n    pass\n",
     "python 2": "print 'a'\n",
-    "python 2 too": "try:\n    a = 1\nexcept (OSError), e:\n    raise\n",
+    "python 2 too": "try:\n    a = 1\nexcept (OSError, IOError), e:\n    raise\n",
+    "tuple": "try:\n    a = 1\nexcept (OSError, KeyError):\n    raise\n",
     "not python 2": "def f():\n    '''\n    except A, e:\n    '''\n    return g\n",
     "star": "from .a import *\n\nprint(b)\n",
     "null": "a = 1\n\0",
@@ -89,6 +90,7 @@ def test_a_linter_names_undefined_and_unused_names(tool: str) -> None:
     assert codes(said(tool)["undefined"]) == [(2, UNDEFINED[tool])]
     assert codes(said(tool)["unused"]) == ([(2, UNUSED[tool])] if tool in UNUSED else [])
     assert said(tool)["clean"] == said(tool)["same"] == said(tool)["empty"] == []
+    assert said(tool)["tuple"] == []
 
 
 def test_lines_end_as_in_the_file_and_its_encoding_is_not_believed(tool: str) -> None:
