@@ -202,7 +202,8 @@ def introduction(result: Mapping[str, Any]) -> str:
         else ""
     )
     return (
-        f"{data['bugs']:,} bugs of {data['repositories']:,} repositories, each in its whole file "
+        f"{data['bugs']:,} bugs of {data['repositories']:,} repositories (split "
+        f"{', '.join(data['splits'])}), each in its whole file "
         f"before the fix (one in {data['lines_per_bug']:,.0f} lines); {unreported}"
         f"{data['in_functions']:,} stand in a function; {data['unreachable']} are at leaves that "
         f"no ranker judges. Left out: {skipped or 'none'}. Clean code: {data['files']:,} files "

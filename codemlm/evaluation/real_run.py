@@ -257,6 +257,7 @@ class RealRun:
         seed, groups = self.settings.seed, len(self.names)
         threshold = self.evaluation.calibration.threshold
         kinds = Counter(bug.kind for bug in self.every.bugs[CHANCE])
+        splits = Counter(self.plan.chosen[key].fix.split for key in self.judged)
         clean = self.compared.clean.get(CHANCE, [])
         return {
             "settings": asdict(self.settings),
@@ -273,6 +274,7 @@ class RealRun:
                 "threshold": threshold,
                 "skipped": dict(self.skipped.most_common()),
                 "kinds": dict(kinds.most_common()),
+                "splits": dict(splits.most_common()),
             },
             "rankers": self.every.summaries(groups, seed, threshold, unreported),
             "compared": {
