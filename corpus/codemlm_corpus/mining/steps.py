@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -146,12 +147,14 @@ class TextReader(PipelineStep):  # type: ignore[misc]  # datatrove is untyped
     ) -> Iterator[Document]:
         """Forwards the documents that have both, with ``metadata["before"]``."""
         documents = iter(data)
-        while batch := list(itertools.islice(documents, _BATCH)):
+        while batch := deque(itertools.islice(documents, _BATCH)):
             git_dir = batch[0].metadata["repository"].git_dir
             found = [document.metadata["change"] for document in batch]
             blobs = [blob for change in found for blob in (change.blob_before, change.blob_after)]
             contents = read_each(git_dir, blobs)
-            for document, before, after in zip(batch, contents, contents, strict=True):
+            for before, after in zip(contents, contents, strict=True):
+                # Taken off the batch, so that no more than one document's texts are held at a time.
+                document = batch.popleft()
                 self.stat_update("total")
                 if before is None or after is None:
                     self.stat_update("dropped_missing-object")
