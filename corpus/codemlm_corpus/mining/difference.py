@@ -221,10 +221,12 @@ class _Comparison:
         """Place of the plain name that has the prefix in the longer file, and the prefix.
 
         ``a.b`` within ``a.a.b`` can be told to lack its first or its second leaf: the one that
-        makes a plain name of the shorter file an attribute of the longer one is taken.
+        makes a plain name of the shorter file an attribute of the longer one is taken. Where there
+        is none, a prefix within a chain: ``self.name`` for ``self.owner.name``.
         """
         place, pair = self.low, list(extra)
         longer = self.new if short is self.old else self.old
+        chained: tuple[int, str] | None = None
         for _ in range(3):
             if pair[1] == "." and pair[0].isidentifier() and place < len(leaves):
                 role = Role(int(short.roles[leaves[place]]))
@@ -233,11 +235,13 @@ class _Comparison:
                 members = (Role.ATTRIBUTE, Role.METHOD, Role.ATTRIBUTE_BINDING)
                 if role in _PLAIN_NAMES and long_role in members:
                     return place, pair[0]
+                if role in members and long_role in members:
+                    chained = place, pair[0]
             if place == 0 or texts[place - 1] != pair[-1]:
-                return None
+                break
             place -= 1
             pair = [texts[place], pair[0]]
-        return None
+        return chained
 
     def _negation_missing(self) -> Difference | str:
         fixed, leaf = self._new(self.low), self._old(self.low)

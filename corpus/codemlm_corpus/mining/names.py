@@ -37,6 +37,14 @@ _MIGRATIONS = """
     project_name; tenants projects; _ _LE; _ _LW; _ _LI; ugettext _
 """
 _PAIRS = frozenset(frozenset(pair.split()) for pair in _MIGRATIONS.split(";"))
+_CONFUSED = """
+    load loads; dump dumps; copy deepcopy; min max; any all; minimum maximum; argmin argmax
+    isfile isdir; isfile exists; isdir exists; dirname basename; isinstance issubclass; ceil floor
+    getattr hasattr; getattr setattr; stdout stderr; stdin stdout; zeros ones; zeros zeros_like
+    ones ones_like; vstack hstack; listdir walk; remove rmdir; search match; match fullmatch
+    b64encode b64decode; hexlify unhexlify; nonzero count_nonzero; mkdir makedirs; min sum; max sum
+"""
+_CONFUSED_PAIRS = frozenset(frozenset(pair.split()) for pair in re.split(r"[;\n]", _CONFUSED))
 LOG_LEVELS = frozenset(
     {"debug", "info", "warning", "warn", "error", "exception", "critical", "fatal", "log", "trace"}
     | {"DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL", "FATAL", "NOTSET", "audit"}
@@ -49,6 +57,7 @@ _BUILTIN_METHODS = frozenset(
 )
 _EXCEPTION = re.compile(r"(Error|Exception|Warning|Interrupt|Exit|Failure|Failed|NotFound|Fault)$")
 _VERSION = re.compile(r"_?(v?\d+(_\d+)*|old|new|legacy|async|sync|ex)$", re.IGNORECASE)
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _MIN_TYPO = 5
 _MAX_TYPO_EDITS = 2
 
@@ -56,6 +65,11 @@ _MAX_TYPO_EDITS = 2
 def is_migration(shown: str, meant: str) -> bool:
     """Whether the two are names of one thing in two versions of Python or of a library."""
     return frozenset((shown, meant)) in _PAIRS
+
+
+def is_confused(shown: str, meant: str) -> bool:
+    """Whether the two are functions of well-known modules that are taken for each other."""
+    return frozenset((shown, meant)) in _CONFUSED_PAIRS
 
 
 def is_exception(name: str) -> bool:
@@ -76,6 +90,11 @@ def is_restyled(shown: str, meant: str) -> bool:
 def is_other_version(shown: str, meant: str) -> bool:
     """Whether the names differ in a version at their end only, as ``ClientV2`` and ``ClientV3``."""
     return _VERSION.sub("", shown) == _VERSION.sub("", meant)
+
+
+def words(text: str) -> set[str]:
+    """Lower-case words of a name in snake or camel case, or of a string."""
+    return {word.lower() for word in _WORD.findall(text)}
 
 
 def is_misspelling(shown: str, meant: str) -> bool:

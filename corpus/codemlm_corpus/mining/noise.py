@@ -15,13 +15,15 @@ from codemlm.fixes import PREFIX_ADDED, PREFIX_MISSING
 from codemlm.injection import Kind
 from codemlm.scopes import ancestors, names_in_reach
 from codemlm.syntax import ParsedFile, node_type_names
-from codemlm.types import NAME_ROLES, Role
+from codemlm.types import NAME_ROLES, VARIABLE_ROLES, Role
 from codemlm_corpus.mining import names, values
 from codemlm_corpus.mining.difference import Difference
 
 _VERSIONS = ("version_info", "PY2", "PY3", "PY27", "__version__", "version_tuple", "hexversion")
 _MEMBER_ROLES = (Role.ATTRIBUTE, Role.METHOD, Role.ATTRIBUTE_BINDING, Role.DEFINITION, Role.BINDING)
 _KEYWORD_ROLES = (Role.KEYWORD_ARGUMENT, Role.PARAMETER)
+_MIN_QUOTED = 5
+_MIN_WORD = 3
 _STATEMENT = ("_statement", "assignment")
 
 
@@ -59,10 +61,20 @@ class Candidate:
         roles = (Role(int(self.old.roles[leaf])) for leaf in same if leaf != self.found.leaf)
         return [role for role in roles if role in NAME_ROLES]
 
+    def text_at(self, offset: int) -> str:
+        """Text of the leaf that is so many leaves after the wrong one, "" beyond the file."""
+        leaf = self.found.leaf + offset
+        return self.old.text(leaf) if 0 <= leaf < len(self.old) else ""
+
     def in_reach(self, text: str) -> bool:
         """Whether code at the wrong leaf can read the name."""
         scope = int(self.old.scopes_of[self.found.leaf])
         return text in self.old.language.builtins or text in names_in_reach(self.old, scope)
+
+    def is_chained(self) -> bool:
+        """Whether the wrong leaf, without a prefix that it may have too much, is an attribute."""
+        lead = self.found.leaf - (3 if self.found.kind == PREFIX_ADDED else 1)
+        return lead >= 0 and self.old.text(lead) == "."
 
     def statement_texts(self) -> list[str]:
         """Texts of the leaves of the simple statement, or compound statement's head, around it."""
@@ -96,17 +108,31 @@ def _general(candidate: Candidate) -> str | None:
         return "version-check"
     if candidate.undefined:
         return None
-    nearest = next((kind for kind in around if kind in _DECISIONS), None)
-    if nearest == "except_clause" and "block" not in around[: around.index("except_clause")]:
+    if _heads(around, "except_clause") and not _is_slip(candidate):
         return "exception-class"
-    if nearest == "class_definition" and "block" not in around[: around.index("class_definition")]:
+    if _heads(around, "class_definition"):
         return "base-class"
     if "decorator" in around and candidate.found.kind not in (Kind.VARIABLE, Kind.ATTRIBUTE):
         return "decorator"
     return None
 
 
-_DECISIONS = ("block", "except_clause", "class_definition", "function_definition", "lambda")
+def _heads(around: list[str], statement: str) -> bool:
+    """Whether the leaf is in the head of the nearest compound statement, which is such a one."""
+    nearest = next((kind for kind in around if kind in (*_COMPOUND, statement)), None)
+    return nearest == statement
+
+
+_COMPOUND = ("block", "function_definition", "class_definition", "lambda")
+
+
+def _is_slip(candidate: Candidate) -> bool:
+    """Whether the name is used here alone, and the file uses one that is spelt almost so."""
+    shown, meant = candidate.found.before, candidate.found.after
+    alike = names.is_restyled(shown, meant) or names.is_misspelling(shown, meant)
+    plural = names.is_prefix_pair(shown, meant)
+    seen = bool(candidate.roles_of(meant)) and not candidate.roles_of(shown)
+    return seen and (alike or plural)
 
 
 def _member(candidate: Candidate) -> str | None:
@@ -126,14 +152,31 @@ def _unseen(candidate: Candidate, shown: str, meant: str) -> str | None:
     """A name that the file does not use: a slip of the finger, or knowledge from elsewhere."""
     elsewhere = candidate.roles_of(shown)
     if names.is_restyled(shown, meant):
-        return "restyled"
+        return None if meant in names.LOG_LEVELS else "restyled"
     if names.is_other_version(shown, meant):
         return "other-version"
     if names.is_builtin_method(shown) and names.is_builtin_method(meant):
         return None
+    if names.is_confused(shown, meant):
+        return None
     if not elsewhere and names.is_misspelling(shown, meant):
         return None
+    if _is_spelt_out(candidate, shown, meant):
+        return None
     return "unseen-name" if elsewhere else "rename"
+
+
+def _is_spelt_out(candidate: Candidate, shown: str, meant: str) -> bool:
+    """Whether the words that the right name has and the wrong one lacks stand in the statement.
+
+    As in ``{"minute": date.month}``; or whether the right name is all of some string in the file.
+    """
+    if len(meant) >= _MIN_QUOTED and any(f"{q}{meant}{q}" in candidate.old.texts for q in "'\""):
+        return True
+    new = names.words(meant) - names.words(shown)
+    if not new or not all(len(word) >= _MIN_WORD for word in new):
+        return False
+    return new <= {word for text in candidate.statement_texts() for word in names.words(text)}
 
 
 def _decided(candidate: Candidate, shown: str, meant: str) -> str | None:
@@ -142,7 +185,9 @@ def _decided(candidate: Candidate, shown: str, meant: str) -> str | None:
         return "migration"
     if {shown, meant} <= names.LOG_LEVELS:
         return "log-level"
-    if not candidate.undefined and names.is_exception(shown) and names.is_exception(meant):
+    raised = "raise_statement" in candidate.around or "except_clause" in candidate.around
+    exceptions = names.is_exception(shown) and names.is_exception(meant)
+    if raised and exceptions and not candidate.undefined and not _is_slip(candidate):
         return "exception-class"
     return None
 
@@ -154,6 +199,8 @@ def _keyword(candidate: Candidate) -> str | None:
         return decided
     if any(role in _KEYWORD_ROLES for role in candidate.roles_of(meant)):
         return None
+    if candidate.text_at(2) == meant:  # length=length, for size=length
+        return None
     return _unseen(candidate, shown, meant)
 
 
@@ -164,7 +211,10 @@ def _read(candidate: Candidate) -> str | None:
     if decided is not None:
         return decided
     if not candidate.in_reach(meant):
-        return "unseen-name"
+        if candidate.undefined or candidate.in_reach(shown):
+            return "unseen-name"
+        seen = any(role in VARIABLE_ROLES for role in candidate.roles_of(meant))
+        return None if seen else _unseen(candidate, shown, meant)  # both of a star import
     builtins = candidate.old.language.builtins
     if not candidate.undefined and {shown, meant} <= builtins and shown[0].islower():
         return "builtin-type" if {shown, meant} & _TYPES else None
@@ -183,17 +233,18 @@ def _prefix(candidate: Candidate) -> str | None:
     owner, name = long.split(".", 1)
     if owner in ("six", "builtins", "__builtin__", "moves", "compat", "np", "numpy", "typing", "t"):
         return "migration"
-    if found.kind == PREFIX_ADDED and not candidate.in_reach(name):
-        return "unseen-name"
-    if found.kind == PREFIX_MISSING and not candidate.in_reach(owner):
-        return "unseen-name"
-    if candidate.undefined:
-        return None
     members = (Role.ATTRIBUTE, Role.METHOD, Role.ATTRIBUTE_BINDING)
-    own = owner in candidate.old.language.self_names
     known = any(role in members for role in candidate.roles_of(name))
-    defined = Role.DEFINITION in candidate.roles_of(name)
-    return None if known or (own and defined) or found.kind == PREFIX_ADDED else "unseen-name"
+    if candidate.is_chained():
+        owned = any(role in members for role in candidate.roles_of(owner))
+        return None if known and owned else "unseen-name"
+    if not candidate.in_reach(name if found.kind == PREFIX_ADDED else owner):
+        return "unseen-name"
+    own = owner in candidate.old.language.self_names
+    if candidate.undefined or found.kind == PREFIX_ADDED or (own and not candidate.in_reach(name)):
+        return None
+    defined = own and Role.DEFINITION in candidate.roles_of(name)
+    return None if known or defined else "unseen-name"
 
 
 def _identity(candidate: Candidate) -> str | None:
