@@ -34,7 +34,8 @@ _MIGRATIONS = """
     get_running_loop; get_event_loop new_event_loop; collections collections_abc; dict
     OrderedDict; StringIO BytesIO; urllib urllib2; urlparse parse; Queue queue; json simplejson;
     json jsonutils; mock unittest; tenant project; tenant_id project_id; tenant_name
-    project_name; tenants projects; _ _LE; _ _LW; _ _LI; _LI _LW; _LI _LE; _LW _LE; file open; ugettext _
+    project_name; tenants projects; _ _LE; _ _LW; _ _LI; _LI _LW; _LI _LE; _LW _LE;
+    file open; ugettext _
 """
 _PAIRS = frozenset(frozenset(pair.split()) for pair in _MIGRATIONS.split(";"))
 _CONFUSED = """
