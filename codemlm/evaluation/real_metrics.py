@@ -51,7 +51,8 @@ class RealOutcome:
         repaired: whether what was meant is the first suggestion there, and whether it is among the
             first five.
         suspicion: of the most suspicious wrong leaf; -inf where the ranker cannot find it.
-        paired: whether that is more than what the same leaves have after the fix; half for a tie.
+        paired: whether that is more than what the same leaves have after the fix; half for a tie,
+            and where one of the two is no leaf that is judged.
         in_function: chance that it is the most suspicious leaf of its function; NaN outside.
         rank: expected rank among all leaves.
         elsewhere: float64, the highest suspicions of other leaves.
@@ -138,7 +139,10 @@ def outcome(
         suggested = opinion.suggestions(found.place)
         meant = bug.meant[int(leaves[found.place])]
     top = -np.inf if found is None else found.suspicion
-    after = float(fixed.suspicion[np.isin(fixed.leaves, bug.fixed)].max(initial=-np.inf))
+    mended = np.isin(fixed.leaves, bug.fixed)
+    after = float(fixed.suspicion[mended].max(initial=-np.inf))
+    # Where nobody judges one of the two places, there is nothing to compare.
+    tied = top == after or not wrong.any() or not mended.any()
     inside = bug_function(bug, leaves, places)
     seen = int((suspicion > -np.inf).sum())  # leaves without an opinion come last, in any order
     return RealOutcome(
@@ -150,7 +154,7 @@ def outcome(
         line_hits=_line_hits(suspicion, places.lines[leaves], wrong),
         repaired=(suggested[:1] == (meant,), meant in suggested),
         suspicion=top,
-        paired=1.0 if top > after else 0.5 if top == after else 0.0,
+        paired=0.5 if tied else float(top > after),
         in_function=np.nan if inside is None else _first_hit(suspicion[inside], wrong[inside]),
         rank=seen + (len(leaves) - seen + 1) / 2 if found is None else found.rank(),
         elsewhere=highest(suspicion[~wrong], max(LEAST_KEPT, lines * MAX_PER_KLOC // 1000)),

@@ -240,6 +240,19 @@ def test_the_paired_test_halves_ties() -> None:
     assert never.in_function == 0.0
 
 
+def test_a_place_that_nobody_judges_once_it_is_fixed_ties() -> None:
+    before = "def f(self, a):\n    self.a = 1\n    return self\n"
+    fix = fix_of(PREFIX_ADDED, ((20, 25, ""),), after="a")
+    pair = FixPair(fix, before, fix.apply(before.encode()).decode())
+    bug = bug_of(pair)
+    assert isinstance(bug, real.RealBug)
+    every = (opinion_of(text, {}, {}) for text in (before, pair.after))
+    places = real_metrics.Places.of(bug, np.zeros((0, 2), dtype=np.int64))
+    found = real_metrics.outcome(bug, *every, group=0, places=places, lines=3)
+    assert len(bug.fixed) == 1
+    assert found.paired == 0.5  # `a = 1` binds: no ranker judges that
+
+
 def test_a_bug_outside_functions_is_in_none() -> None:
     bug = bug_of(pair_of("x = a + b\n", Kind.VARIABLE, "b", "c"))
     assert isinstance(bug, real.RealBug)
