@@ -179,6 +179,19 @@ def test_missing_objects_and_short_histories_are_counted_and_the_rest_goes_on(
     assert short_row["dropped"]["history-cut-short"] == 1 and "failed" in short_row["error"]
 
 
+def test_a_name_that_was_nowhere_defined_is_a_bug_whatever_the_message_says(tmp_path: Path) -> None:
+    undefined = other("u", WRONG).replace("table.cols = u_rows", "table.cols = tabel")
+    fixed = undefined.replace("tabel", "table")
+    names = Repository(tmp_path / "names", {"a.py": undefined, "b.py": undefined})
+    names.commit("Clean up", {"a.py": fixed})
+    names.commit("Python 3", {"b.py": fixed})
+    mine(plan_of([("n/names", names.git_dir, "")]), tmp_path / "out", Engine())
+    (row,) = stats_of(tmp_path / "out")["repositories"]
+    assert row["fixes"] == 1 and row["dropped"]["message-port"] == 1
+    (fix,) = fixes_of(tmp_path / "out", row["split"])
+    assert fix.undefined and fix.message == "Clean up"
+
+
 def test_equal_input_makes_equal_bytes_on_any_number_of_workers(
     mined: Path, rows: Rows, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 | step | drops |
 |---|---|
 | HistoryReader | refused licences, unreadable histories, commits of more than one source file |
-| MessageFilter | messages that do not read as a bug fix |
+| MessageFilter | messages that do not read as a bug fix (some wait for ExplainFilter) |
 | PathFilter | vendored and generated files, held-out packages (shared with the corpus build) |
 | PlaceFilter | paths without product code, sub-folders under a refused licence |
 | TextReader | ``missing-object``, ``undecodable`` |
@@ -97,7 +97,11 @@ class HistoryReader(PipelineStep):  # type: ignore[misc]  # datatrove is untyped
 
 
 class MessageFilter(BaseFilter):  # type: ignore[misc]  # datatrove is untyped
-    """Keeps the commits whose message reads as the fix of a bug."""
+    """Keeps the commits whose message reads as the fix of a bug.
+
+    Others of some kinds are kept too, with the reason in ``metadata["doubt"]``: ExplainFilter drops
+    them unless the change itself shows a bug.
+    """
 
     type = "filter"
     name = "message"
@@ -105,7 +109,10 @@ class MessageFilter(BaseFilter):  # type: ignore[misc]  # datatrove is untyped
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         """True, or False and the reason, ``message-...``."""
         reason = messages.refusal(doc.text)
-        return True if reason is None else (False, f"message-{reason}")
+        if reason is None or reason in messages.DOUBTS:
+            doc.metadata["doubt"] = reason and f"message-{reason}"
+            return True
+        return False, f"message-{reason}"
 
 
 class PlaceFilter(BaseFilter):  # type: ignore[misc]  # datatrove is untyped
@@ -174,12 +181,15 @@ class ExplainFilter(BaseFilter):  # type: ignore[misc]  # datatrove is untyped
     name = "explain"
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
-        """True, or False and the reason that ``explain`` gives."""
+        """True, or False and the reason: what the message said, or else what ``explain`` says."""
         before: str = doc.metadata["before"]
         change: Change = doc.metadata["change"]
         found = quick_refusal(before, doc.text) or explain(before, doc.text, change.path)
+        doubt: str | None = doc.metadata["doubt"]
         if isinstance(found, str):
-            return False, found
+            return False, doubt or found
+        if doubt is not None and not found.undefined:
+            return False, doubt
         if any(len(text.splitlines()) > 1 for text in (found.before, found.after)):
             return False, "many-lines"
         repository: Repository = doc.metadata["repository"]
