@@ -35,6 +35,8 @@ class Fix:
         before, after: text of the wrong leaf, and of what was meant ("" for a ``not`` added or
             taken away). For a swap: the first leaf's.
         undefined: whether the wrong leaf is a name that scope analysis finds undefined.
+        doubt: why the file alone may not show that it was wrong, as ``unseen-name``; "" for most.
+            Only the train split has such fixes.
         message: subject of the commit.
         date: of the commit, seconds since the epoch.
         split: of the repository.
@@ -52,6 +54,7 @@ class Fix:
     before: str
     after: str
     undefined: bool
+    doubt: str
     message: str
     date: int
     split: str

@@ -355,6 +355,7 @@ PAIR = FixPair(
         before="b",
         after="a",
         undefined=True,
+        doubt="",
         message="Fix f",
         date=0,
         split="test",

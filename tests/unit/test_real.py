@@ -43,7 +43,7 @@ def fix_of(kind: str, edits: Edits, *, repo: str = "a/one", commit: str = "c0", 
     given = {"before": "", "after": "", "path": "m.py", "date": 1, **more}
     return Fix(
         repo=repo, commit=commit, parent="p", old_path="m.py", function="", line=1, kind=kind,
-        edits=edits, undefined=False, message="fix", split="test", **given,
+        edits=edits, undefined=False, doubt="", message="fix", split="test", **given,
     )  # fmt: skip
 
 

@@ -9,12 +9,14 @@ from codemlm.scopes import ancestors
 from codemlm.syntax import ParsedFile, node_type_names, parse
 from codemlm.types import Role
 from codemlm.undefined import undefined_names
-from codemlm_corpus.mining.difference import Difference, difference
+from codemlm_corpus.mining.difference import difference
 from codemlm_corpus.mining.lines import refusal
-from codemlm_corpus.mining.noise import Candidate, noise
+from codemlm_corpus.mining.noise import Candidate, is_misspelt, noise
 
 _MAX_BYTES = 1_000_000
 _SURROUNDINGS = ("function_definition", "class_definition")
+DOUBTS = frozenset(("unseen-name", "base-class"))
+"""Kinds of noise that are real bugs as often as not, but seldom ones that the file shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Explanation:
         function: qualified name of the innermost function or class around the bug; "" in a module.
         line: of the wrong leaf, 1-based.
         undefined: whether the wrong leaf is a name that scope analysis finds undefined.
+        slip: whether it is a misspelling, used nowhere else, of a name that the file does use.
+        doubt: one of ``DOUBTS``, or "".
     """
 
     kind: str
@@ -38,6 +42,8 @@ class Explanation:
     function: str
     line: int
     undefined: bool
+    slip: bool
+    doubt: str
 
 
 def explain(before: str, after: str, path: str = "") -> Explanation | str:
@@ -68,11 +74,15 @@ def explain(before: str, after: str, path: str = "") -> Explanation | str:
     undefined = any(
         name.leaf == found.leaf for name in undefined_names(old, stub=path.endswith(".pyi"))
     )
-    noisy = noise(Candidate(old, found, undefined))
-    return noisy if noisy is not None else _explanation(old, found, undefined)
+    candidate = Candidate(old, found, undefined)
+    noisy = noise(candidate)
+    if noisy is not None and noisy not in DOUBTS:
+        return noisy
+    return _explanation(candidate, noisy or "")
 
 
-def _explanation(old: ParsedFile, found: Difference, undefined: bool) -> Explanation:
+def _explanation(candidate: Candidate, doubt: str) -> Explanation:
+    old, found = candidate.old, candidate.found
     return Explanation(
         kind=found.kind,
         edits=found.edits,
@@ -80,7 +90,9 @@ def _explanation(old: ParsedFile, found: Difference, undefined: bool) -> Explana
         after=found.after,
         function=qualified_name(old, found.leaf),
         line=LineIndex(old.source).line_of(int(old.starts[found.leaf])),
-        undefined=undefined,
+        undefined=candidate.undefined,
+        slip=is_misspelt(candidate),
+        doubt=doubt,
     )
 
 

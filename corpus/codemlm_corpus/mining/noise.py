@@ -135,6 +135,16 @@ def _is_slip(candidate: Candidate) -> bool:
     return seen and (alike or plural)
 
 
+def is_misspelt(candidate: Candidate) -> bool:
+    """Whether the wrong name is used here alone, and is a slip in spelling one that the file uses.
+
+    That is a bug whatever the commit's message says.
+    """
+    shown, meant = candidate.found.before, candidate.found.after
+    known = bool(candidate.roles_of(meant)) and not candidate.roles_of(shown)
+    return known and candidate.role in NAME_ROLES and names.is_misspelling(shown, meant)
+
+
 def _member(candidate: Candidate) -> str | None:
     """Attributes, methods and functions."""
     shown, meant = candidate.found.before, candidate.found.after

@@ -188,11 +188,13 @@ class ExplainFilter(BaseFilter):  # type: ignore[misc]  # datatrove is untyped
         doubt: str | None = doc.metadata["doubt"]
         if isinstance(found, str):
             return False, doubt or found
-        if doubt is not None and not found.undefined:
+        if doubt is not None and not (found.undefined or found.slip):
             return False, doubt
+        repository: Repository = doc.metadata["repository"]
+        if found.doubt and repository.split != "train":
+            return False, found.doubt  # training wants many fixes, measuring wants clear ones
         if any(len(text.splitlines()) > 1 for text in (found.before, found.after)):
             return False, "many-lines"
-        repository: Repository = doc.metadata["repository"]
         fix = Fix(
             repo=repository.name,
             commit=change.commit,
@@ -206,6 +208,7 @@ class ExplainFilter(BaseFilter):  # type: ignore[misc]  # datatrove is untyped
             before=found.before,
             after=found.after,
             undefined=found.undefined,
+            doubt=found.doubt,
             message=messages.subject_of(change.message),
             date=change.date,
             split=repository.split,
