@@ -199,11 +199,12 @@ def pairs(
 @click.option("--manifest", type=_EXISTING, required=True, help="Manifest of an earlier build.")
 @click.option("--into", type=_FOLDER, required=True, help="Folder for the git directories.")
 @click.option("--base-url", default="https://github.com/", show_default=True)
-def fetch(manifest: Path, into: Path, base_url: str) -> None:
+@click.option("--full-history", is_flag=True, help="As mining needs; else the commits alone.")
+def fetch(manifest: Path, into: Path, base_url: str, full_history: bool) -> None:
     """Fetch the commits a manifest records, and write INTO/repos.tsv for a build."""
     from codemlm_corpus.fetch import fetch_manifest
 
-    failed = fetch_manifest(manifest, into, base_url)
+    failed = fetch_manifest(manifest, into, base_url, full_history)
     for repository, reason in failed:
         click.echo(f"{repository}: {reason}", err=True)
     click.echo(f"{into / 'repos.tsv'}")

@@ -1,4 +1,4 @@
-"""Fetches the commits that a manifest records, one shallow git directory a repository."""
+"""Fetches the commits that a manifest records, one git directory a repository."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from pathlib import Path
 from codemlm.errors import CorpusError
 
 
-def fetch_manifest(manifest: Path, into: Path, base_url: str) -> list[tuple[str, str]]:
+def fetch_manifest(
+    manifest: Path, into: Path, base_url: str, full: bool = False
+) -> list[tuple[str, str]]:
     """Fetches every repository of ``manifest`` into ``into``, and writes ``into/repos.tsv``.
 
     What is already there is kept, so a fetch that was stopped goes on where it was.
+
+    Args:
+        full: whether the whole history is wanted, as for mining, or the commit alone.
 
     Returns:
         ``(repository, reason)`` of each that could not be had.
@@ -29,7 +34,7 @@ def fetch_manifest(manifest: Path, into: Path, base_url: str) -> list[tuple[str,
         except (ValueError, KeyError, TypeError) as error:
             raise CorpusError(f"{manifest}:{number}: not a manifest line: {error!r}") from error
         git_dir = into / f"{name.replace('/', '__')}.git"
-        reason = _fetch(git_dir, f"{base_url.rstrip('/')}/{name}", commit)
+        reason = _fetch(git_dir, f"{base_url.rstrip('/')}/{name}", commit, full)
         if reason:
             failed.append((name, reason))
         else:
@@ -38,12 +43,18 @@ def fetch_manifest(manifest: Path, into: Path, base_url: str) -> list[tuple[str,
     return failed
 
 
-def _fetch(git_dir: Path, url: str, commit: str) -> str | None:
+def _fetch(git_dir: Path, url: str, commit: str, full: bool) -> str | None:
     """Returns None once ``commit`` is there, else why it is not."""
-    if git_dir.exists() and _run("git", f"--git-dir={git_dir}", "cat-file", "-e", commit) is None:
+    git = ("git", f"--git-dir={git_dir}")
+    there = git_dir.exists() and _run(*git, "cat-file", "-e", commit) is None
+    if there and not (full and (git_dir / "shallow").exists()):
         return None
+    # A shallow directory is deepened; --unshallow is an error on one that is not.
+    depth = () if full else ("--depth=1",)
+    if full and (git_dir / "shallow").exists():
+        depth = ("--unshallow",)
     return _run("git", "init", "--quiet", "--bare", str(git_dir)) or _run(
-        "git", f"--git-dir={git_dir}", "fetch", "--quiet", "--depth=1", url, commit
+        *git, "fetch", "--quiet", *depth, url, commit
     )
 
 

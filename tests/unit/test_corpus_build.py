@@ -236,3 +236,6 @@ def test_fetch_brings_back_what_a_manifest_records(
     wanted = [row for row in read_repositories(table) if row[0] != "fork/Black"]
     assert [(name, commit) for name, _, commit in fetched] == [(n, c) for n, _, c in wanted]
     assert {e.path for e in list_files(*fetched[0][1:])} == set(FILES["a/alpha"])
+    shallow = [Path(git_dir) / "shallow" for _, git_dir, _ in fetched]
+    assert CliRunner().invoke(corpus, [*map(str, arguments), "--full-history"]).exit_code == 0
+    assert not any(path.exists() for path in shallow)

@@ -18,7 +18,7 @@ from codemlm_corpus.split import SPLITS, read_pins, split_of
 
 CORPUS = Path(__file__).parents[2] / "corpus"
 RECIPE = "python-v2"
-FOLDER = CORPUS / "fixes" / "python-v1"
+FOLDER = CORPUS / "fixes" / "python-v2"
 
 pytestmark = pytest.mark.skipif(not FOLDER.exists(), reason="no data set of fixes is here")
 

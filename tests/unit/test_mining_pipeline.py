@@ -91,7 +91,8 @@ def mined(rows: Rows, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def stats_of(out: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((out / "stats.json").read_text("utf-8"))
-    return found
+    rows = (out / "manifest.jsonl").read_text("utf-8").splitlines()
+    return found | {"repositories": [json.loads(row) for row in rows]}
 
 
 def fixes_of(out: Path, split: str) -> list[Fix]:

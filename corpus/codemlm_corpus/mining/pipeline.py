@@ -118,7 +118,7 @@ def stages(plan: MinePlan, out: Path) -> list[Stage]:
 
 
 class MergeStep(PipelineStep):  # type: ignore[misc]  # datatrove is untyped
-    """Writes the splits and ``stats.json`` in ``out`` from what the tasks left; runs as one task.
+    """Writes the splits, ``manifest.jsonl`` and ``stats.json``, as one task.
 
     Holds all records in memory: half a gigabyte for a million.
     """
@@ -149,6 +149,8 @@ class MergeStep(PipelineStep):  # type: ignore[misc]  # datatrove is untyped
         }
         text = json.dumps(stats, indent=1, sort_keys=True) + "\n"
         (out / "stats.json").write_text(text, "utf-8")
+        lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in counts)
+        (out / "manifest.jsonl").write_text(lines, "utf-8")
 
 
 def _counts(out: Path, task: int, repository: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,7 +177,7 @@ def _counts(out: Path, task: int, repository: Mapping[str, Any]) -> dict[str, An
 def _stats(
     rows: Sequence[dict[str, Any]], kept: Iterable[Mined], copies: Iterable[Mined]
 ) -> dict[str, Any]:
-    """The counts per repository, and their sums by split, kind and reason."""
+    """Sums of the repositories' counts by split, kind and reason; completes the rows themselves."""
     by_name = {row["repo"]: row for row in rows}
     splits: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     kinds: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
@@ -192,4 +194,4 @@ def _stats(
         splits[row["split"]].update(
             fixes=row["fixes"], commits=row["commits"], repositories=1 if row["fixes"] else 0
         )
-    return {"splits": splits, "kinds": kinds, "dropped": dropped, "repositories": list(rows)}
+    return {"splits": splits, "kinds": kinds, "dropped": dropped}
