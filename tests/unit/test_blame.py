@@ -85,7 +85,7 @@ def places(source: str, *wrongs: tuple[str, int, str, str]) -> Edits:
 def fix(parent: str, edits: Edits, path: str = "m.py") -> Fix:
     return Fix(
         *("a/b", "f" * 40, parent, path, path, "area", 6, "variable", edits),
-        *("rows", "cols", False, "Fix", 0, "validation"),
+        *("rows", "cols", False, "", "Fix", 0, "validation"),
     )
 
 

@@ -60,7 +60,7 @@ def pair(
     edits = ((start, start + len(wrong), meant),)
     fix = Fix(
         *(repo, "f" * 40, "e" * 40, "m.py", "m.py", "get", LINE, kind, edits),
-        *(wrong, meant, False, "Fix", 0, "validation"),
+        *(wrong, meant, False, "", "Fix", 0, "validation"),
     )
     after = text[:start] + meant + text[start + len(wrong) :]
     return FixPair(fix, text, after, Introduction("d" * 40, "m.py", text, lines, edits))
