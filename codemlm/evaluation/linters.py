@@ -28,7 +28,6 @@ from codemlm.errors import UsageError
 from codemlm.evaluation.injected import line_count
 from codemlm.evaluation.linter_cache import LinterCache
 from codemlm.evaluation.linter_options import TARGET
-from codemlm.evaluation.linter_reports import bug_lines, reported
 from codemlm.evaluation.linter_tools import (
     FAILED,
     PACKAGE,
@@ -42,7 +41,6 @@ from codemlm.evaluation.linter_tools import (
     given_name,
     given_up,
 )
-from codemlm.fixes import FixPair
 
 __all__ = [
     "FAILED",
@@ -52,7 +50,6 @@ __all__ = [
     "available",
     "facts",
     "given_up",
-    "reported",
     "run_linters",
 ]
 
@@ -169,12 +166,6 @@ class InstalledLinters:
     def run(self, files: Mapping[str, str]) -> dict[str, dict[str, list[LinterMessage]]]:
         """Messages by linter and key of the file."""
         return run_linters(files, self.tools, self.cache, self.jobs)
-
-    def reported(
-        self, before: Sequence[LinterMessage], after: Sequence[LinterMessage], pair: FixPair
-    ) -> bool:
-        """Whether a message at the bug is gone after its fix."""
-        return reported(before, after, *bug_lines(pair.before, pair.fix.edits))
 
 
 def _tools(names: Sequence[str]) -> list[Tool]:

@@ -46,7 +46,7 @@ FIGURE_GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "At the product's own threshold",
+        "As reported by default",
         (
             ("recall_at_default", "found"),
             ("repaired_at_default", "found and repaired"),
@@ -66,7 +66,9 @@ FIGURE_GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Messages",
         (
-            ("found", "bugs with one on their line, gone after the fix"),
+            ("found", "bugs with one at their statement, gone after the fix"),
+            ("found_anywhere", "bugs with one in their file, gone after the fix"),
+            ("recall", "bugs with one at their statement, gone or not"),
             ("precision", "precision: messages that are the bug"),
             ("messages_per_kloc", "messages in 1,000 clean lines"),
         ),

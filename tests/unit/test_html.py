@@ -154,7 +154,7 @@ def test_figures_are_readable() -> None:
     assert page.row(caption, "The wrong leaf comes", "first")[0] == "10.0 % 7.5-12.5"
     assert page.row(caption, at, "at 1")[0] == "5.0 % 3.8-6.2"
     assert page.row(caption, at, "at 0.1")[3] == "0.47 % 0.36-0.59"
-    own = page.row(caption, "At the product's own threshold", "findings in 1,000 clean lines")
+    own = page.row(caption, "As reported by default", "findings in 1,000 clean lines")
     assert own == ["0.71 0.53-0.89", *["-"] * 4]
     assert len([row for row in page.tables[caption] if row[0].startswith("at ")]) == 12
     assert {f"at {budget:g}" for budget in BUDGETS} <= {row[0] for row in page.tables[caption]}
@@ -162,7 +162,7 @@ def test_figures_are_readable() -> None:
 
 def test_linters_kinds_commits_and_confidence_have_their_tables() -> None:
     page = Page(html_report(real_result()))
-    found = "bugs with one on their line, gone after the fix"
+    found = "bugs with one at their statement, gone after the fix"
     assert page.row("Linters: all bugs (473)", found)[1] == "16.0 % 12.0-20.0"
     rate = page.row("Linters: all bugs (473)", "messages in 1,000 clean lines")
     assert rate[2] == "41.0 30.8-51.2"
