@@ -166,6 +166,10 @@ def test_linters_kinds_commits_and_confidence_have_their_tables() -> None:
     assert page.row("Linters: all bugs (473)", found)[1] == "16.0 % 12.0-20.0"
     rate = page.row("Linters: all bugs (473)", "messages in 1,000 clean lines")
     assert rate[2] == "41.0 30.8-51.2"
+    alarmed = page.row(
+        "Linters: all bugs (473)", "As reported by default", "clean functions alarmed"
+    )
+    assert alarmed[0] == "3.1 % 2.3-3.9"
     assert page.row("Versions", "mypy") == ["3.4.0", "--select F,E9"]
     told = page.row("Bugs that linters report, by kind", "variable")
     assert told == ["310", "15.0 %", "16.0 %", "18.0 %", "11.0 %"]

@@ -371,8 +371,9 @@ def test_installed_linters_report_a_pair() -> None:
         pytest.skip("pyflakes is not installed")
     found = InstalledLinters(["pyflakes"])
     told = found.run({"before": PAIR.before, "after": PAIR.after})["pyflakes"]
-    assert found.reported(told["before"], told["after"], PAIR)
-    assert not found.reported(told["after"], told["before"], PAIR)
+    lines = bug_lines(PAIR.before, PAIR.fix.edits)
+    assert reported(told["before"], told["after"], *lines)
+    assert not reported(told["after"], told["before"], *lines)
     assert found.facts("pyflakes")["version"].startswith(TOOLS["pyflakes"].version[:3])
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from codemlm.calibration import Calibration
 from codemlm.errors import CorpusError, UsageError
-from codemlm.evaluation import command, real, real_linters, real_metrics, real_run
+from codemlm.evaluation import command, real, real_metrics, real_run
 from codemlm.evaluation.injected import SampledFile, sampled, scored_leaves
 from codemlm.evaluation.linters import UNPARSED, LinterMessage
 from codemlm.evaluation.rankers import CHANCE, DESCRIPTIONS, PRODUCT, Opinion
@@ -368,21 +368,24 @@ def settings_of(plan: real.Plan) -> real_run.RealSettings:
 
 
 class Stand:
-    """A linter that reports the bugs of one repository, and says something of every file."""
+    """Linters that say something of every file, and more of two that a fix takes away.
 
-    tools = ("pyflakes", "ruff")
+    One message more stands at the bug of a repository, another far from that of the next.
+    """
+
+    tools: Sequence[str] = ("pyflakes", "ruff")
+    gone: Mapping[str, int] = {"before:b/two@": 30, "before:c/three@": 3}
 
     def facts(self, tool: str) -> dict[str, str]:
         return {"version": "1", "options": f"--{tool}"}
 
     def run(self, files: Mapping[str, str]) -> dict[str, dict[str, list[LinterMessage]]]:
         assert all(key.endswith(":m.py") for key in files)
-        one = LinterMessage(line=1, col=0, code="X", text="said")
-        return {tool: {key: [one, replace(one, line=2)] for key in files} for tool in self.tools}
+        return {tool: {key: self.told(key) for key in files} for tool in self.tools}
 
-    def reported(self, before: Any, after: Any, pair: FixPair) -> bool:
-        assert len(before) == len(after) == 2
-        return pair.fix.repo == "b/two"
+    def told(self, key: str) -> list[LinterMessage]:
+        lines = [1, 2, *(line for start, line in self.gone.items() if key.startswith(start))]
+        return [LinterMessage(line=line, col=0, code="X", text="said") for line in lines]
 
 
 def test_a_run_is_complete_and_deterministic(tmp_path: Path) -> None:
@@ -400,7 +403,7 @@ def test_a_run_is_complete_and_deterministic(tmp_path: Path) -> None:
     assert seen[-1] == ("linting", 7, 7)
     assert ("judging", 7, 7) in seen
     data = result["data"]
-    assert (data["bugs"], data["repositories"], data["unreported"], data["files"]) == (7, 3, 6, 3)
+    assert (data["bugs"], data["repositories"], data["unreported"], data["files"]) == (7, 3, 5, 3)
     assert data["lines"] == 3 * SAMPLE.count("\n") + 30
     singles = [n for n in DESCRIPTIONS if not n.startswith(("masked", "n-gram"))]
     assert list(result["rankers"]) == singles
@@ -408,7 +411,7 @@ def test_a_run_is_complete_and_deterministic(tmp_path: Path) -> None:
     assert list(result["compared"]["rankers"]) == every
     assert result["compared"]["bugs"] == 2
     product = result["rankers"][PRODUCT]
-    assert (product["all"]["bugs"], product["unreported"]["bugs"]) == (7, 6)
+    assert (product["all"]["bugs"], product["unreported"]["bugs"]) == (7, 5)
     assert result["rankers"][CHANCE]["all"]["figures"]["paired"]["value"] == 0.5
     assert len(result["misses"]) == 7
     assert result["misses"][0]["rank"] >= result["misses"][-1]["rank"]
@@ -416,13 +419,28 @@ def test_a_run_is_complete_and_deterministic(tmp_path: Path) -> None:
     assert len(result["alarms"]) == real_run.LISTED
     assert result["commits"] is None
     linter = result["linters"]["ruff"]
-    assert linter["all"]["figures"]["found"]["value"] == pytest.approx(1 / 7, abs=1e-5)
-    assert linter["all"]["figures"]["line_top1"]["value"] == pytest.approx(1 / 14, abs=1e-5)
-    assert linter["all"]["figures"]["precision"]["value"] == pytest.approx(1 / 14, abs=1e-5)
-    assert linter["unreported"]["figures"]["found"]["value"] == 0.0
-    assert linter["by_kind"] == {"variable": {"bugs": 7, "found": round(1 / 7, 6)}}
-    rate = linter["all"]["figures"]["messages_per_kloc"]["value"]
-    assert rate == pytest.approx(6 / data["lines"] * 1000, abs=1e-4)
+    assert (linter["version"], linter["options"]) == ("1", "--ruff")
+    figures = linter["all"]["figures"]
+    assert all(figure["low"] <= figure["value"] <= figure["high"] for figure in figures.values())
+    assert {name: figure["value"] for name, figure in figures.items()} == pytest.approx(
+        {
+            "found": 1 / 7,
+            "found_anywhere": 2 / 7,
+            "recall": 1 / 7,
+            "precision": 1 / 16,
+            "line_top1": 1 / 21,
+            "line_top3": 1 / 7,
+            "line_top5": 1 / 7,
+            "messages_per_kloc": 6 / data["lines"] * 1000,
+            "functions_alarmed": 0.0,
+        },
+        abs=1e-4,
+    )
+    assert linter["unreported"]["bugs"] == 5
+    assert linter["unreported"]["figures"]["found_anywhere"]["value"] == 0.0
+    assert linter["by_kind"]["variable"]["bugs"] == 7
+    assert linter["by_kind"]["variable"]["found"] == pytest.approx(1 / 7, abs=1e-5)
+    assert linter["given_up"] == {"bugs": {}, "files": {}}
 
 
 def test_without_the_deciding_linters_no_bug_is_known_as_unreported(tmp_path: Path) -> None:
@@ -430,18 +448,27 @@ def test_without_the_deciding_linters_no_bug_is_known_as_unreported(tmp_path: Pa
     result = real_run.run_real(made, evaluation(), settings_of(made))
     assert result["data"]["unreported"] is None
     assert result["rankers"][PRODUCT]["unreported"] is None
-    assert real_linters.unreported({"ruff": real_linters.LinterOutcomes()}) is None
+    alone = Stand()
+    alone.tools = ("ruff",)
+    result = real_run.run_real(made, evaluation(), settings_of(made), linters=alone)
+    assert result["data"]["unreported"] is result["linters"]["ruff"]["unreported"] is None
 
 
-def test_files_that_a_linter_gives_up_do_not_count_as_clean() -> None:
-    outcomes = real_linters.LinterOutcomes()
-    pair = many()[0]
-    lost = [LinterMessage(line=1, col=0, code=UNPARSED, text="")]
-    place = real_linters.Place(group=0, lines=40, is_clean=True)
-    outcomes.add(pair, place, lost, lost, named=False)
-    assert (outcomes.clean, outcomes.given_up, outcomes.bugs[0].messages) == ([], 2, 0)
-    outcomes.add(pair, place, [], [], named=False)
-    assert outcomes.clean == [(0, 40, 0)]
+class GivingUp(Stand):
+    """Linters that can parse no file of a repository."""
+
+    def told(self, key: str) -> list[LinterMessage]:
+        lost = LinterMessage(line=1, col=0, code=UNPARSED, text="")
+        return [lost] if ":a/one@" in key else super().told(key)
+
+
+def test_files_that_a_linter_gives_up_do_not_count_as_clean(tmp_path: Path) -> None:
+    made = real.plan(write_pairs(tmp_path / "p", many()), **PLAN)
+    linters = real_run.run_real(made, evaluation(), settings_of(made), linters=GivingUp())
+    ruff = linters["linters"]["ruff"]
+    assert ruff["given_up"] == {"bugs": {UNPARSED: 5}, "files": {UNPARSED: 1}}
+    rate = ruff["all"]["figures"]["messages_per_kloc"]["value"]
+    assert rate == pytest.approx(4 / (2 * SAMPLE.count("\n") + 30) * 1000, abs=1e-4)
 
 
 def test_commits_are_judged_where_they_are_known(tmp_path: Path) -> None:
@@ -498,7 +525,7 @@ def test_the_command_writes_everything(tmp_path: Path, fake_model: TableModel) -
     assert text.startswith("## Real bugs\n\n**The model's manifest does not say")
     for heading in (
         "All bugs (7)",
-        "Bugs that pyflakes and ruff do not report (6)",
+        "Bugs that pyflakes and ruff do not report (5)",
         "The most confident",
     ):
         assert heading in text
