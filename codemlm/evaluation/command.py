@@ -15,7 +15,7 @@ from codemlm.errors import UsageError
 from codemlm.terminal import ProgressLine, default_threads, wants_color, width_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from codemlm.calibration import Calibration
     from codemlm.evaluation.ngram import NgramModel
@@ -205,11 +205,7 @@ def run_eval(
     finally:
         progress.clear()
     result = {**_facts(manifest, calibration), "warnings": warnings, **result}
-    print_tables(
-        result, sys.stdout, color=wants_color("auto", sys.stdout), width=width_of(sys.stdout)
-    )
-    _write(given["json_path"], json.dumps(result, indent=1, allow_nan=False) + "\n")
-    _write(given["markdown_path"], markdown(result))
+    _publish(result, given, print_tables, markdown)
 
 
 def run_real_eval(
@@ -268,12 +264,20 @@ def run_real_eval(
     finally:
         line.clear()
     result = {**_facts(manifest, calibration), "warnings": warnings, **result}
-    print_real(
-        result, sys.stdout, color=wants_color("auto", sys.stdout), width=width_of(sys.stdout)
-    )
-    _write(given["json_path"], json.dumps(result, indent=1, allow_nan=False) + "\n")
-    _write(given["markdown_path"], real_markdown(result))
+    _publish(result, given, print_real, real_markdown)
     _write_pictures(result, given["html_path"], given["figures_path"])
+
+
+def _publish(
+    result: dict[str, Any],
+    given: dict[str, Any],
+    show: Callable[..., None],
+    markdown: Callable[[dict[str, Any]], str],
+) -> None:
+    """Prints the tables of a result, and writes it where the options say."""
+    show(result, sys.stdout, color=wants_color("auto", sys.stdout), width=width_of(sys.stdout))
+    _write(given["json_path"], json.dumps(result, indent=1, allow_nan=False) + "\n")
+    _write(given["markdown_path"], markdown(result))
 
 
 def _write_pictures(result: dict[str, Any], html: Path | None, folder: Path | None) -> None:

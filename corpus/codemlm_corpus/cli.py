@@ -51,7 +51,7 @@ _ENGINE = (
 
 
 def _engine_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds what says where a command runs; ``_engine`` reads it."""
+    """Adds the options that say where a command runs."""
     for option in reversed(_ENGINE):
         command = option(command)
     return command

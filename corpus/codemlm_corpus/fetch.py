@@ -47,12 +47,11 @@ def _fetch(git_dir: Path, url: str, commit: str, full: bool) -> str | None:
     """Returns None once ``commit`` is there, else why it is not."""
     git = ("git", f"--git-dir={git_dir}")
     there = git_dir.exists() and _run(*git, "cat-file", "-e", commit) is None
-    if there and not (full and (git_dir / "shallow").exists()):
+    deepen = full and (git_dir / "shallow").exists()
+    if there and not deepen:
         return None
-    # A shallow directory is deepened; --unshallow is an error on one that is not.
-    depth = () if full else ("--depth=1",)
-    if full and (git_dir / "shallow").exists():
-        depth = ("--unshallow",)
+    # --unshallow is an error on a directory that is not shallow.
+    depth = ("--unshallow",) if deepen else () if full else ("--depth=1",)
     return _run("git", "init", "--quiet", "--bare", str(git_dir)) or _run(
         *git, "fetch", "--quiet", *depth, url, commit
     )

@@ -34,13 +34,19 @@ class ManifestStep(PipelineStep):  # type: ignore[misc]  # datatrove is untyped
             manifest_row(out, rank, repository)
             for rank, repository in enumerate(plan["repositories"])
         ]
-        lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows)
-        (out / "manifest.jsonl").write_text(lines, "utf-8")
         stats = totals(rows) | {
             "excluded_held_out": plan["excluded_held_out"],
             "config": plan["config"],
         }
-        (out / "stats.json").write_text(json.dumps(stats, indent=1, sort_keys=True) + "\n", "utf-8")
+        write_counts(out, rows, stats)
+
+
+def write_counts(out: Path, rows: Iterable[Mapping[str, Any]], stats: Mapping[str, Any]) -> None:
+    """Writes ``manifest.jsonl``, a row a repository, and the sums, ``stats.json``."""
+    lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows)
+    (out / "manifest.jsonl").write_text(lines, "utf-8")
+    text = json.dumps(stats, indent=1, sort_keys=True) + "\n"
+    (out / "stats.json").write_text(text, "utf-8")
 
 
 def manifest_row(out: Path, rank: int, repository: Mapping[str, Any]) -> dict[str, Any]:

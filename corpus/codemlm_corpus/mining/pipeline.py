@@ -25,7 +25,7 @@ from codemlm_corpus.engine import Engine, Stage, run_stages, write_plan
 from codemlm_corpus.filters import HeaderFilter, PathFilter
 from codemlm_corpus.git import resolve_commit
 from codemlm_corpus.heldout import normalise_name
-from codemlm_corpus.manifest import counter_total, step_drops
+from codemlm_corpus.manifest import counter_total, step_drops, write_counts
 from codemlm_corpus.mining.records import Mined, oldest_of_each, read_mined, write_lines
 from codemlm_corpus.mining.steps import (
     COMMITS,
@@ -147,10 +147,7 @@ class MergeStep(PipelineStep):  # type: ignore[misc]  # datatrove is untyped
             "excluded_held_out": plan["excluded_held_out"],
             "excluded_paths": plan["mine"]["excluded_paths"],
         }
-        text = json.dumps(stats, indent=1, sort_keys=True) + "\n"
-        (out / "stats.json").write_text(text, "utf-8")
-        lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in counts)
-        (out / "manifest.jsonl").write_text(lines, "utf-8")
+        write_counts(out, counts, stats)
 
 
 def _counts(out: Path, task: int, repository: Mapping[str, Any]) -> dict[str, Any]:
