@@ -18,6 +18,7 @@ import click
 
 from codemlm import __version__
 from codemlm.errors import CodemlmError, UsageError
+from codemlm.formats import FORMATS
 from codemlm.terminal import default_threads, use_utf8
 
 ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
@@ -128,14 +129,14 @@ def _codes(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tu
 @cli.command("scan")
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @click.option(
+    "--output-format",
     "--format",
     "output_format",
-    type=click.Choice(["full", "concise", "json", "github"]),
+    type=click.Choice(list(FORMATS)),
     default="full",
     show_default=True,
     envvar="CODEMLM_OUTPUT_FORMAT",
-    help="full: code frames. concise: a line a finding. json: an object a line. "
-    "github: annotations.",
+    help=" ".join(f"{name}: {what}." for name, what in FORMATS.items()),
 )
 @click.option(
     "--min-confidence",
@@ -195,6 +196,7 @@ def scan_command(**given: Any) -> int:
 @cli.command("score")
 @click.argument("file", type=click.Path())
 @click.option(
+    "--output-format",
     "--format",
     "output_format",
     type=click.Choice(["listing", "json"]),
@@ -241,6 +243,7 @@ def score_command(**given: Any) -> int:
 @click.argument("code", required=False)
 def rule_command(code: str | None) -> int:
     """Explains a rule, or lists all of them."""
+    from codemlm.rule_pages import rule_text
     from codemlm.rules import RULES
 
     if code is None:
@@ -251,11 +254,7 @@ def rule_command(code: str | None) -> int:
     found = [r for r in RULES.values() if code.upper() == r.code or code.lower() == r.name]
     if not found:
         raise UsageError(f"there is no rule {code!r}; `codemlm rule` lists them")
-    rule = found[0]
-    wrong, meant = rule.example
-    click.echo(f"{rule.code} {rule.name}\n\n{rule.summary}\n")
-    click.echo(f"For example:\n\n    {wrong}\n\nwhere this was meant:\n\n    {meant}\n")
-    click.echo(f"To silence it on a line:  # codemlm: ignore[{rule.code}]")
+    click.echo(rule_text(found[0]), nl=False)
     return 0
 
 

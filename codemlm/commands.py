@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from codemlm.calibration import Calibration
+    from codemlm.formats.base import Reporter
     from codemlm.manifest import Manifest
-    from codemlm.report import Reporter, Summary
+    from codemlm.report import Summary
     from codemlm.scanner import FileResult, Scanner
     from codemlm.scoring import LeafModel, Scorer
 
@@ -144,7 +145,8 @@ def scan(request: ScanRequest) -> int:
     """Runs `codemlm scan`; returns the exit code."""
     started = time.monotonic()
     check_rules([*request.select, *request.ignore])
-    from codemlm.report import make_reporter
+    from codemlm.formats import make_reporter
+    from codemlm.formats.base import Settings, measured_precision
     from codemlm.scanner import Scanner, ScanOptions
 
     options = ScanOptions(
@@ -157,13 +159,14 @@ def scan(request: ScanRequest) -> int:
     scorer, calibration = load_model(request.model, request.threads)
     scanner = Scanner(scorer, calibration, options)
     with opened(request.output.file) as out:
-        reporter = make_reporter(
-            request.output.format,
+        settings = Settings(
             out,
             color=wants_color(request.output.color, out),
             width=width_of(out),
-            statistics=request.statistics,
+            precision=measured_precision(calibration),
         )
+        kind = request.output.format
+        reporter = make_reporter(kind, settings, statistics=request.statistics)
         summary = _scan_all(request, scanner, reporter)
     if not request.output.quiet:
         sys.stderr.write(summary.text(time.monotonic() - started) + "\n")
@@ -200,7 +203,7 @@ def _scan_all(request: ScanRequest, scanner: Scanner, reporter: Reporter) -> Sum
             progress.update(done, targets.found if targets.complete else None, result.path)
     finally:
         progress.clear()
-    reporter.finish()
+    reporter.finish(summary)
     return summary
 
 
@@ -249,7 +252,7 @@ def score(request: ScoreRequest) -> int:
     from codemlm.heatmap import heat_of, heat_record, worst
     from codemlm.languages import PYTHON, language_for_path
     from codemlm.positions import LineIndex
-    from codemlm.report import json_line
+    from codemlm.report import json_text
     from codemlm.syntax import parse
 
     if request.path == STDIN:
@@ -275,7 +278,7 @@ def score(request: ScoreRequest) -> int:
         if request.output.format == "json":
             index = LineIndex(read.source)
             for one in heat if request.top is None else worst(heat, request.top):
-                out.write(json_line(heat_record(read.path, index, one)) + "\n")
+                out.write(json_text(heat_record(read.path, index, one)) + "\n")
         else:
             from codemlm.listing import Listing
 

@@ -7,8 +7,7 @@ symbols, so that a file can neither steer the terminal nor hide what it holds.
 from __future__ import annotations
 
 import os
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -20,8 +19,7 @@ from codemlm.findings import Finding, percent
 from codemlm.positions import LineIndex
 from codemlm.report import shown_text
 from codemlm.rules import RULES
-from codemlm.scanner import FileResult
-from codemlm.terminal import utf8_path
+from codemlm.terminal import symbol, utf8_path, visible
 from codemlm.types import Span
 
 CONTEXT_LINES = 2
@@ -54,26 +52,6 @@ class _Row:
         return cell_len(self.text[: self.begins[min(column, len(self.begins) - 1)]])
 
 
-def visible(text: str) -> str:
-    """``text`` with every character shown that would steer the terminal or could not be seen."""
-    if text.isprintable():
-        return text
-    return "".join(_symbol(c) for c in text)
-
-
-def _symbol(char: str) -> str:
-    code = ord(char)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
-    if char.isprintable() or char == "\u200d":  # emoji are joined with U+200D
-        return char
-    if unicodedata.category(char) == "Zs":
-        return " "
-    return f"<U+{code:04X}>"
-
-
 def lay_out(line: str, skip: int = 0) -> _Row:
     """``line`` from code point ``skip`` on, tabs expanded and control characters visible."""
     shown: list[str] = []
@@ -84,7 +62,7 @@ def lay_out(line: str, skip: int = 0) -> _Row:
         if char == "\t":
             piece = " " * (TAB_CELLS - cells % TAB_CELLS)
         else:
-            piece = char if char.isprintable() else _symbol(char)
+            piece = char if char.isprintable() else symbol(char)
         cells += 1 if piece.isascii() and len(piece) == 1 else cell_len(piece)
         length += len(piece)
         shown.append(piece)
@@ -258,49 +236,6 @@ def certainty_style(confidence: float) -> str:
     return "bold red" if confidence >= 0.5 else "bold yellow"
 
 
-class FullReporter:
-    """Findings with code frames."""
-
-    def __init__(self, out: TextIO, *, color: bool, width: int) -> None:
-        self.console = make_console(out, color=color)
-        self.width = width
-
-    def file(self, result: FileResult) -> None:
-        """Prints the file's findings, most confident first."""
-        index = LineIndex(result.source) if result.findings else None
-        for finding in result.findings:
-            assert index is not None
-            for row in finding_rows(result.path, index, finding, self.width):
-                self.console.print(row)
-            self.console.print()
-        if result.findings:
-            self.console.file.flush()
-
-    def finish(self) -> None:
-        """Nothing is left to print."""
-
-
-class ConciseReporter:
-    """One line a finding."""
-
-    def __init__(self, out: TextIO, *, color: bool, width: int) -> None:
-        self.console = make_console(out, color=color)
-        self.width = width
-
-    def file(self, result: FileResult) -> None:
-        """Prints the file's findings, most confident first."""
-        index = LineIndex(result.source) if result.findings else None
-        for finding in result.findings:
-            assert index is not None
-            message = visible(finding.message)[:_LONGEST_MESSAGE]
-            self.console.print(Text.assemble(_header(result.path, index, finding), " ", message))
-        if result.findings:
-            self.console.file.flush()
-
-    def finish(self) -> None:
-        """Nothing is left to print."""
-
-
 def _header(path: str, index: LineIndex, finding: Finding, *, name: bool = False) -> Text:
     where = index.position(finding.span.start)
     rule = f"{finding.rule} {RULES[finding.rule].name}" if name else finding.rule
@@ -313,8 +248,21 @@ def _header(path: str, index: LineIndex, finding: Finding, *, name: bool = False
     )
 
 
-def finding_rows(path: str, index: LineIndex, finding: Finding, width: int) -> list[Text]:
-    """A finding for people: where, which rule, how sure; the code; what was probably meant."""
+Rows = Callable[[str, LineIndex, Finding, int], list[Text]]
+"""What a finding is printed as, by its path, the source's index, itself, and the width."""
+
+
+def concise_rows(path: str, index: LineIndex, finding: Finding, width: int) -> list[Text]:
+    """A finding on one line, whatever the width: terminals and editors link it to its place."""
+    message = visible(finding.message)[:_LONGEST_MESSAGE]
+    return [Text.assemble(_header(path, index, finding), " ", message)]
+
+
+def full_rows(path: str, index: LineIndex, finding: Finding, width: int) -> list[Text]:
+    """A finding for people: where, which rule, how sure; the code; what was probably meant.
+
+    The last row is empty: it parts the finding from the next.
+    """
     style = certainty_style(finding.confidence)
     marks = [Mark(finding.span, "^", style)]
     if finding.other is not None:
@@ -326,7 +274,7 @@ def finding_rows(path: str, index: LineIndex, finding: Finding, width: int) -> l
     if advice:
         gutter = len(rows[1].plain) - 1
         rows.append(Text.assemble(" " * gutter, ("= help: ", "cyan"), advice))
-    return rows
+    return [*rows, Text()]
 
 
 def _help(index: LineIndex, finding: Finding) -> str:

@@ -9,10 +9,10 @@ from typing import TextIO
 from rich.text import Text
 
 from codemlm.findings import percent
-from codemlm.frames import crop, lay_out, make_console, visible
+from codemlm.frames import crop, lay_out, make_console
 from codemlm.heatmap import LeafHeat, worst
 from codemlm.positions import LineIndex
-from codemlm.terminal import utf8_path
+from codemlm.terminal import utf8_path, visible
 
 LEVELS = (
     (0.001, "bold white on #b91c1c", "under 0.1 %"),

@@ -1,8 +1,4 @@
-"""What a scan prints: one reporter a format, behind one protocol.
-
-Reporters write text to a stream that they are given. rich is imported by `codemlm.frames` alone, so
-formats for machines start without it.
-"""
+"""What every output says of a scan: its totals, and a finding as a record."""
 
 from __future__ import annotations
 
@@ -10,9 +6,9 @@ import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TextIO
+from typing import Any
 
-from codemlm.findings import Finding, Suggestion, percent
+from codemlm.findings import Finding, Suggestion
 from codemlm.positions import LineIndex
 from codemlm.rules import RULES
 from codemlm.scanner import FileResult
@@ -20,23 +16,6 @@ from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT
 from codemlm.source import Failure, Reason
 from codemlm.terminal import utf8_path
 from codemlm.types import Span
-
-FORMATS = ("full", "concise", "json", "github")
-
-GITHUB_ANNOTATIONS = 10
-"""GitHub shows this many warnings a step, and drops the rest without a word."""
-
-
-class Reporter(Protocol):
-    """Receives the results of a scan one by one."""
-
-    def file(self, result: FileResult) -> None:
-        """Takes the result of one file."""
-        ...
-
-    def finish(self) -> None:
-        """Is called once, after the last file."""
-        ...
 
 
 @dataclass(slots=True)
@@ -48,7 +27,7 @@ class Summary:
         findings, silenced: findings reported, and silenced by comments.
         generated: files passed over because they say that a tool wrote them.
         failures: files that could not be scanned, by reason.
-        errors: failures that make the exit code 2.
+        failed: failures that make the exit code 2.
     """
 
     files: int = 0
@@ -58,13 +37,19 @@ class Summary:
     silenced: int = 0
     generated: int = 0
     failures: Counter[Reason] = field(default_factory=Counter)
-    errors: int = 0
+    failed: list[Failure] = field(default_factory=list)
+
+    @property
+    def errors(self) -> int:
+        """How many failures make the exit code 2."""
+        return len(self.failed)
 
     def add(self, result: FileResult | Failure) -> None:
         """Counts one result."""
         if isinstance(result, Failure):
             self.failures[result.reason] += 1
-            self.errors += result.is_error
+            if result.is_error:
+                self.failed.append(result)
         elif result.is_generated:
             self.generated += 1
         else:
@@ -77,15 +62,15 @@ class Summary:
     def text(self, seconds: float) -> str:
         """The totals as a few short sentences."""
         if self.findings:
-            found = _count(self.findings, "finding")
-            where = f"{found} in {self.files_with_findings:,} of {_count(self.files, 'file')}"
+            found = counted(self.findings, "finding")
+            where = f"{found} in {self.files_with_findings:,} of {counted(self.files, 'file')}"
         else:
-            where = f"No findings in {_count(self.files, 'file')}"
+            where = f"No findings in {counted(self.files, 'file')}"
         sentences = [f"{where} ({seconds:.1f} s)."]
         if self.silenced:
-            sentences.append(f"{_count(self.silenced, 'finding')} silenced by comments.")
+            sentences.append(f"{counted(self.silenced, 'finding')} silenced by comments.")
         if self.files_with_errors:
-            files = _count(self.files_with_errors, "file")
+            files = counted(self.files_with_errors, "file")
             sentences.append(f"Syntax errors in {files}: only what parses was judged.")
         passed_over = [f"{n:,} {reason}" for reason, n in sorted(self.failures.items())]
         if self.generated:
@@ -95,7 +80,8 @@ class Summary:
         return " ".join(sentences)
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural unless it is one."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
@@ -145,129 +131,15 @@ def finding_record(path: str, index: LineIndex, finding: Finding) -> dict[str, A
     return record
 
 
-def json_line(record: dict[str, Any]) -> str:
-    """``record`` as one line of JSON that can be written as UTF-8.
+def json_text(value: object, indent: int | None = None) -> str:
+    """``value`` as JSON that can be written as UTF-8: on one line, unless ``indent`` is given.
 
     A path that is no text keeps its undecodable bytes as escaped lone surrogates, as
     ``os.fsencode`` takes them back.
     """
-    line = json.dumps(record, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
     try:
-        line.encode("utf-8")
+        text.encode("utf-8")
     except UnicodeEncodeError:
-        line = json.dumps(record, ensure_ascii=True)
-    return line
-
-
-class JsonReporter:
-    """One JSON object a line for each finding."""
-
-    def __init__(self, out: TextIO) -> None:
-        self.out = out
-
-    def file(self, result: FileResult) -> None:
-        """Prints the file's findings, most confident first."""
-        if not result.findings:
-            return
-        index = LineIndex(result.source)
-        lines = [json_line(finding_record(result.path, index, f)) for f in result.findings]
-        self.out.write("\n".join(lines) + "\n")
-        self.out.flush()
-
-    def finish(self) -> None:
-        """Nothing is left to print."""
-
-
-class GithubReporter:
-    """Workflow commands that GitHub turns into annotations: the most confident ones, at the end."""
-
-    def __init__(self, out: TextIO) -> None:
-        self.out = out
-        self.found: list[tuple[float, str]] = []
-
-    def file(self, result: FileResult) -> None:
-        """Keeps the file's findings."""
-        index = LineIndex(result.source)
-        for finding in result.findings:
-            where = place(index, finding.span)
-            code, name = finding.rule, RULES[finding.rule].name
-            properties = {
-                "file": utf8_path(result.path),
-                "line": where["line"],
-                "endLine": where["end_line"],
-                "col": where["col"],
-                "endColumn": where["end_col"],
-                "title": f"{code} {name} ({percent(finding.confidence)})",
-            }
-            listed = ",".join(f"{k}={_escaped(str(v), ':,')}" for k, v in properties.items())
-            line = f"::warning {listed}::{_escaped(finding.message)}"
-            self.found.append((finding.confidence, line))
-
-    def finish(self) -> None:
-        """Prints what GitHub will show, and how many more there are."""
-        self.found.sort(key=lambda item: -item[0])
-        for _, line in self.found[:GITHUB_ANNOTATIONS]:
-            self.out.write(line + "\n")
-        more = len(self.found) - GITHUB_ANNOTATIONS
-        if more > 0:
-            self.out.write(f"::notice title=codemlm::{_count(more, 'more finding')} of codemlm\n")
-        self.out.flush()
-
-
-def _escaped(text: str, also: str = "") -> str:
-    """``text`` for a workflow command.
-
-    Source: escapeData and escapeProperty of actions/toolkit, packages/core/src/command.ts.
-    """
-    for char in "%\r\n" + also:
-        text = text.replace(char, f"%{ord(char):02X}")
+        text = json.dumps(value, ensure_ascii=True, indent=indent)
     return text
-
-
-class StatisticsReporter:
-    """Counts of findings by rule instead of the findings, most frequent first."""
-
-    def __init__(self, out: TextIO, *, as_json: bool) -> None:
-        self.out = out
-        self.as_json = as_json
-        self.counts: Counter[str] = Counter()
-
-    def file(self, result: FileResult) -> None:
-        """Counts the file's findings."""
-        self.counts.update(f.rule for f in result.findings)
-
-    def finish(self) -> None:
-        """Prints the counts."""
-        ranked = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
-        width = len(f"{ranked[0][1]:,}") if ranked else 0
-        for code, count in ranked:
-            name = RULES[code].name
-            if self.as_json:
-                line = json_line({"rule": code, "name": name, "count": count})
-            else:
-                line = f"{count:>{width},}  {code}  {name}"
-            self.out.write(line + "\n")
-        self.out.flush()
-
-
-def make_reporter(
-    kind: str, out: TextIO, *, color: bool, width: int, statistics: bool = False
-) -> Reporter:
-    """The reporter of a format.
-
-    Args:
-        kind: one of FORMATS.
-        out: where it prints.
-        color: whether it may use colours.
-        width: columns that lines of source are cropped to.
-        statistics: whether only counts are wanted.
-    """
-    if statistics:
-        return StatisticsReporter(out, as_json=kind == "json")
-    if kind == "json":
-        return JsonReporter(out)
-    if kind == "github":
-        return GithubReporter(out)
-    from codemlm.frames import ConciseReporter, FullReporter
-
-    return (ConciseReporter if kind == "concise" else FullReporter)(out, color=color, width=width)

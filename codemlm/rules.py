@@ -17,6 +17,8 @@ class Rule:
         summary: one sentence: what is reported.
         example: a line with the mistake, and what was meant.
         kind: the injection operator that makes the mistake, None for rules without one.
+        why: why it is a bug, and why it goes unnoticed.
+        limits: what it does not find, and where it is likely to be wrong.
     """
 
     code: str
@@ -24,6 +26,8 @@ class Rule:
     summary: str
     example: tuple[str, str]
     kind: Kind | None
+    why: str
+    limits: str
 
 
 UNDEFINED_NAME = "CM201"
@@ -35,6 +39,11 @@ _RULES = (
         "Another variable in reach was probably meant.",
         ("grid[row][row]", "grid[row][col]"),
         Kind.VARIABLE,
+        "The code runs, on the wrong value: a copied line of which one name was not changed, or "
+        "two names that look alike. No type checker sees it where both have the same type.",
+        "Only names that are in reach where the finding stands are considered. Where two variables "
+        "fit equally well (the two sides of a symmetrical call), the model has nothing to go by. "
+        "Names of one letter are the hardest.",
     ),
     Rule(
         "CM102",
@@ -42,6 +51,10 @@ _RULES = (
         "Another attribute was probably meant.",
         ("box.width * box.width", "box.width * box.height"),
         Kind.ATTRIBUTE,
+        "The object has the attribute, so nothing fails; the value is another one's. Copied lines "
+        "that handle `width` and then `height`, `start` and then `end`, are where it happens.",
+        "Attributes are compared with those that the file uses, not with what the class defines: "
+        "one that stands nowhere else in the file is rarely suggested.",
     ),
     Rule(
         "CM103",
@@ -49,6 +62,11 @@ _RULES = (
         "Another function or method was probably meant.",
         ("self.assertTrue(a, b)", "self.assertEqual(a, b)"),
         Kind.FUNCTION,
+        "The other function exists and takes the arguments, so the call succeeds and does "
+        "something else: a test that asserts nothing, a list changed in place where a new one was "
+        "wanted.",
+        "Functions are compared by name and by how the file calls them; what they do inside is not "
+        "read. Calls of libraries that the file uses once are hard to judge.",
     ),
     Rule(
         "CM104",
@@ -56,6 +74,10 @@ _RULES = (
         "Another keyword argument was probably meant.",
         ("plot(x, ymin=low, ymin=high)", "plot(x, ymin=low, ymax=high)"),
         Kind.KEYWORD_ARGUMENT,
+        "The function takes both names, so the call is valid, and a value reaches the wrong "
+        "parameter while the right one keeps its default.",
+        "Only keyword names that the file shows or the model knows well are considered; the "
+        "signature of the function is not looked up in other files.",
     ),
     Rule(
         "CM105",
@@ -63,6 +85,10 @@ _RULES = (
         "Another comparison was probably meant.",
         ("if i > len(rows):", "if i >= len(rows):"),
         Kind.COMPARISON,
+        "Off by one: the boundary is taken where it should be left out, or the other way round. "
+        "Tests that never touch the boundary pass.",
+        "Whether a boundary belongs to a range is often known only outside the file. Findings at "
+        "comparisons with constants are surer than those between two variables.",
     ),
     Rule(
         "CM106",
@@ -70,6 +96,10 @@ _RULES = (
         "`is` stands where `is not` or `==` was probably meant, or the other way round.",
         ("if found is None: return found", "if found is not None: return found"),
         Kind.IDENTITY,
+        "`is` compares identities: with a number, a text or a tuple it is true only by accident of "
+        "the interpreter, and turned round it takes the wrong branch for None.",
+        "Comparisons with None are judged by what the branch then does; a branch that only calls a "
+        "function says little.",
     ),
     Rule(
         "CM107",
@@ -77,6 +107,10 @@ _RULES = (
         "`in` stands where `not in` or `==` was probably meant, or the other way round.",
         ("if key in cache: cache[key] = load(key)", "if key not in cache: cache[key] = load(key)"),
         Kind.MEMBERSHIP,
+        "The branch for members runs for the others: a cache that never fills, a key that is "
+        "looked up where it is missing.",
+        "Judged by what the branch does with the container; a branch that only raises or returns "
+        "may fit either way.",
     ),
     Rule(
         "CM108",
@@ -84,6 +118,10 @@ _RULES = (
         "`and` stands where `or` was probably meant, or the other way round.",
         ("if x is None and x.empty:", "if x is None or x.empty:"),
         Kind.BOOLEAN_OPERATOR,
+        "With `and` for `or` a guard no longer guards: the second operand is evaluated just where "
+        "it fails, or the condition can never hold.",
+        "Conditions whose operands have nothing to do with each other can be right either way; the "
+        "model then knows only what is usual.",
     ),
     Rule(
         "CM109",
@@ -91,6 +129,10 @@ _RULES = (
         "Another arithmetic or bitwise operator was probably meant.",
         ("middle = (low - high) // 2", "middle = (low + high) // 2"),
         Kind.ARITHMETIC,
+        "The formula gives a number, so nothing fails; it is the wrong number. Both operators are "
+        "valid for the same types.",
+        "What a formula should compute is rarely written in the file. Well-known forms (an "
+        "average, an index, a distance) are judged better than others.",
     ),
     Rule(
         "CM110",
@@ -98,6 +140,10 @@ _RULES = (
         "Another augmented assignment was probably meant.",
         ("left += step", "left -= step"),
         Kind.AUGMENTED,
+        "The counter runs in the wrong direction, or a sum is set where it should grow: the loop "
+        "ends early, late or never.",
+        "Needs names or neighbouring lines that tell the direction; where both occur in the file, "
+        "confidence is low.",
     ),
     Rule(
         "CM111",
@@ -105,6 +151,10 @@ _RULES = (
         "Another of True, False and None was probably meant.",
         ("parser.add_argument('-v', default=True)", "parser.add_argument('-v', default=False)"),
         Kind.CONSTANT,
+        "A flag does the opposite of what its name says, or a default takes a branch that nobody "
+        "asked for.",
+        "Defaults are a matter of taste: the model knows what is usual for a name, not what this "
+        "program wants.",
     ),
     Rule(
         "CM112",
@@ -112,6 +162,10 @@ _RULES = (
         "Another number was probably meant.",
         ("first, rest = parts[1], parts[1:]", "first, rest = parts[0], parts[1:]"),
         Kind.NUMBER,
+        "An index or a bound is off by one or more: the first element is lost, or one beyond the "
+        "end is read.",
+        "Only small numbers that stand for positions, counts and bounds can be judged; physical "
+        "constants, ports and sizes cannot.",
     ),
     Rule(
         "CM113",
@@ -119,6 +173,10 @@ _RULES = (
         "Two arguments are probably in each other's place.",
         ("resize(height, width)", "resize(width, height)"),
         Kind.ARGUMENT_SWAP,
+        "Both arguments have types that fit, so the call is valid, and each value reaches the "
+        "other's parameter.",
+        "Found where the names of the arguments and of the parameters tell it. Functions for which "
+        "both orders are right (`min`, `assertEqual`, `swap`) are left out.",
     ),
     Rule(
         "CM114",
@@ -126,6 +184,10 @@ _RULES = (
         "Two operands are probably in each other's place.",
         ("elapsed = start - end", "elapsed = end - start"),
         Kind.OPERAND_SWAP,
+        "Subtraction, division and comparisons mind their order: the sign flips, or the ratio is "
+        "the inverse.",
+        "Found where names tell the order (`start`, `end`; `part`, `total`). Operators that do not "
+        "mind the order are left out.",
     ),
     Rule(
         "CM115",
@@ -133,6 +195,9 @@ _RULES = (
         "A `not` probably should not be here.",
         ("if not rows: return rows[0]", "if rows: return rows[0]"),
         Kind.NEGATION_ADDED,
+        "The condition is the opposite of what was meant: the code for the empty case runs for the "
+        "full one.",
+        "Judged by what the branch does. A branch that only raises or returns can fit both ways.",
     ),
     Rule(
         "CM116",
@@ -140,6 +205,10 @@ _RULES = (
         "A `not` is probably missing here.",
         ("if rows: raise ValueError('no rows')", "if not rows: raise ValueError('no rows')"),
         Kind.NEGATION_DROPPED,
+        "The condition is the opposite of what was meant: the error is raised just when all is "
+        "well, or the guard lets the bad case pass.",
+        "Judged by what the branch does. A condition that is a single call says little about which "
+        "outcome is the good one.",
     ),
     Rule(
         UNDEFINED_NAME,
@@ -147,6 +216,10 @@ _RULES = (
         "The name is bound nowhere in reach; found by scope analysis, suggestions by the model.",
         ("return lenght", "return length"),
         None,
+        "The line raises NameError as soon as it runs. In a branch that is seldom taken, such as "
+        "the handling of an error, that is when it hurts most.",
+        "Files that import with `*` or change their globals by hand may bind names that cannot be "
+        "seen; names that only such a construct could bind are not reported.",
     ),
 )
 

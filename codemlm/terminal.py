@@ -9,6 +9,7 @@ import shutil
 import sys
 import threading
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Generic, TextIO, TypeVar
@@ -37,6 +38,27 @@ def utf8_path(path: str) -> str:
         return os.fsencode(path).decode("utf-8", "surrogateescape")
     except ValueError:
         return path
+
+
+def visible(text: str) -> str:
+    """``text`` with every character shown that would steer the terminal or could not be seen."""
+    if text.isprintable():
+        return text
+    return "".join(symbol(c) for c in text)
+
+
+def symbol(char: str) -> str:
+    """What is shown for a character that is not printable."""
+    code = ord(char)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    if char.isprintable() or char == "\u200d":  # emoji are joined with U+200D
+        return char
+    if unicodedata.category(char) == "Zs":
+        return " "
+    return f"<U+{code:04X}>"
 
 
 def open_output(path: str | None) -> TextIO:

@@ -1,69 +1,29 @@
-"""What findings look like: records, code frames laid out in screen cells, counts, annotations."""
+"""What findings look like: records, code frames laid out in screen cells, totals."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from codemlm.findings import Finding, Suggestion
-from codemlm.frames import CodeFrame, Mark, finding_rows, lay_out, visible
+from codemlm.findings import Suggestion
+from codemlm.formats import FORMATS
+from codemlm.frames import CodeFrame, Mark, full_rows, lay_out
 from codemlm.heatmap import LeafHeat, heat_record, worst
 from codemlm.listing import Listing, style_of
 from codemlm.positions import LineIndex
-from codemlm.report import (
-    FORMATS,
-    Summary,
-    finding_record,
-    json_line,
-    make_reporter,
-)
+from codemlm.report import Summary, finding_record, json_text
 from codemlm.scanner import FileResult
 from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative
 from codemlm.source import Failure, Reason
 from codemlm.syntax import parse
-from codemlm.types import Role, Span
-
-
-def finding(source: str, text: str, **changes: Any) -> Finding:
-    """A finding about the last ``text`` in ``source``."""
-    start = source.encode().rindex(text.encode())
-    values: dict[str, Any] = {
-        "rule": "CM101",
-        "leaf": 0,
-        "span": Span(start, start + len(text.encode())),
-        "text": text,
-        "role": Role.READ,
-        "confidence": 0.874,
-        "likelihood": 0.0021,
-        "keep": 0.03,
-        "suggestions": (Suggestion("cols", 0.912), Suggestion("i", 0.04), Suggestion("j", 0.001)),
-        "edits": (),
-        "message": f"`{text}` here is 0.2 %; `cols` is 91 %",
-    }
-    return Finding(**{**values, **changes})
-
-
-def printed(kind: str, results: Sequence[FileResult], **settings: Any) -> str:
-    out = io.StringIO()
-    reporter = make_reporter(kind, out, **{"color": False, "width": 80, **settings})
-    for result in results:
-        reporter.file(result)
-    reporter.finish()
-    return out.getvalue()
-
-
-def result(source: str, *findings: Finding, path: str = "a.py") -> FileResult:
-    return FileResult(path, source.encode(), findings)
-
-
-SOURCE = "def area(rows, cols):\n    # both\n    return rows * rows\n\n\nx = 1\n"
+from codemlm.terminal import visible
+from codemlm.types import Span
+from tests.unit.reports import SOURCE, finding, printed, result
 
 
 def test_record() -> None:
@@ -106,21 +66,14 @@ def test_record_of_a_swap_over_lines() -> None:
     record = finding_record("a.py", LineIndex(source.encode()), one)
     assert record["other"] == {"line": 2, "col": 3, "end_line": 2, "end_col": 7}
     assert record["keep"] is None
-    assert json.loads(json_line(record)) == record
+    assert json.loads(json_text(record)) == record
 
 
 def test_json_lines_are_utf8_whatever_the_path() -> None:
     records = [{"path": "日本.py"}, {"path": "\udcff\udcfe.py"}]
-    lines = [json_line(r).encode("utf-8") for r in records]
+    lines = [json_text(r).encode("utf-8") for r in records]
     assert lines[0] == '{"path": "日本.py"}'.encode()
     assert [json.loads(line) for line in lines] == records
-
-
-def test_json_format() -> None:
-    text = printed(
-        "json", [result(SOURCE, finding(SOURCE, "rows"), finding(SOURCE, "cols")), result("")]
-    )
-    assert [json.loads(line)["text"] for line in text.splitlines()] == ["rows", "cols"]
 
 
 def test_concise_format() -> None:
@@ -258,14 +211,14 @@ def test_carets_stand_below_the_leaf_whatever_precedes_it(line: str, width: int)
 def test_long_leaf_and_long_context_are_cropped() -> None:
     source = "\n".join(["before " * 50, "'" + "long " * 100 + "'", "after " * 50])
     one = finding(source, "long " * 100, message="short")
-    rows = finding_rows("a.py", LineIndex(source.encode()), one, 60)
+    rows = full_rows("a.py", LineIndex(source.encode()), one, 60)
     assert all(row.cell_len <= 60 for row in rows)
     assert sum("…" in row.plain for row in rows) == 3
 
 
 def test_label_moves_below_where_it_does_not_fit() -> None:
     source = f"{'x' * 40} = rows\n"
-    rows = finding_rows("a.py", LineIndex(source.encode()), finding(source, "rows"), 60)
+    rows = full_rows("a.py", LineIndex(source.encode()), finding(source, "rows"), 60)
     plain = [row.plain for row in rows]
     assert plain[3] == f"  | {' ' * 43}^^^^"
     assert plain[4].endswith("`rows` here is 0.2 %; `cols` is 91 %")
@@ -288,35 +241,6 @@ def test_colour_only_where_wanted() -> None:
     assert "\x1b[" in printed("full", shown, color=True)
     for kind in FORMATS:
         assert "\x1b" not in printed(kind, shown)
-
-
-def test_github_format() -> None:
-    one = finding("rows\n", "rows", message="50 %\nor: more")
-    text = printed("github", [result("rows\n", one, path="a,b:c.py")])
-    assert text == (
-        "::warning file=a%2Cb%3Ac.py,line=1,endLine=1,col=1,endColumn=5,"
-        "title=CM101 variable-misuse (87 %25)::50 %25%0Aor: more\n"
-    )
-
-
-def test_github_format_shows_the_surest() -> None:
-    many = [finding("rows\n", "rows", confidence=n / 20, message=str(n)) for n in range(12)]
-    lines = printed("github", [result("rows\n", *many)]).splitlines()
-    assert [line.rpartition("::")[2] for line in lines[:10]] == [str(n) for n in range(11, 1, -1)]
-    assert lines[10:] == ["::notice title=codemlm::2 more findings of codemlm"]
-
-
-def test_statistics() -> None:
-    found = [finding(SOURCE, "rows", rule=rule) for rule in ["CM105", *["CM101"] * 11, "CM104"]]
-    text = printed("full", [result(SOURCE, *found)], statistics=True)
-    assert text.splitlines() == [
-        "11  CM101  variable-misuse",
-        " 1  CM104  keyword-argument-misuse",
-        " 1  CM105  comparison-operator",
-    ]
-    first = printed("json", [result(SOURCE, *found)], statistics=True).splitlines()[0]
-    assert json.loads(first) == {"rule": "CM101", "name": "variable-misuse", "count": 11}
-    assert printed("full", [], statistics=True) == ""
 
 
 def test_summary() -> None:

@@ -1,0 +1,104 @@
+"""What every format shares: the protocol, its settings, and paths as CI servers want them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+from urllib.parse import quote_from_bytes
+
+from codemlm.calibration import Calibration
+from codemlm.heatmap import LeafHeat
+from codemlm.positions import LineIndex
+from codemlm.report import Summary, place
+from codemlm.rules import RULES, UNDEFINED_NAME
+from codemlm.scanner import FileResult
+from codemlm.terminal import utf8_path
+from codemlm.types import Span
+
+SURE = 0.5
+"""Confidence from which a finding is a warning rather than a note."""
+
+
+class Reporter(Protocol):
+    """Receives the results of a scan one by one."""
+
+    def file(self, result: FileResult) -> None:
+        """Takes the result of one file."""
+        ...
+
+    def finish(self, summary: Summary) -> None:
+        """Is called once, after the last file, with the totals."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where and how a reporter prints.
+
+    Attributes:
+        out: the stream.
+        color: whether colours may be used.
+        width: columns that lines of source are cropped to.
+        precision: measured share of right findings by rule, where it was measured.
+        heat: the likelihood of every leaf of a file, for formats that show it.
+    """
+
+    out: TextIO
+    color: bool = False
+    width: int = 80
+    precision: Mapping[str, float] = field(default_factory=dict)
+    heat: Callable[[FileResult], Sequence[LeafHeat]] | None = None
+
+
+def measured_precision(calibration: Calibration) -> dict[str, float]:
+    """Measured share of right findings by rule; without the rules for which it is not known."""
+    found = {UNDEFINED_NAME: calibration.undefined}
+    at_threshold = calibration.notes.get("precision_at_threshold")
+    if isinstance(at_threshold, float):
+        found |= {code: at_threshold for code in RULES if code != UNDEFINED_NAME}
+    return found
+
+
+def repository_root(start: Path) -> Path:
+    """The folder of the git repository around ``start``; ``start`` itself where there is none."""
+    start = start.resolve()
+    return next((p for p in (start, *start.parents) if (p / ".git").exists()), start)
+
+
+class RepositoryPaths:
+    """Paths as the servers of a repository name them: from its root, with ``/``.
+
+    Args:
+        working: the folder that relative paths begin at.
+    """
+
+    def __init__(self, working: Path) -> None:
+        self.root = repository_root(working)
+        self._working = working.resolve()
+
+    def relative(self, path: str) -> str:
+        """``path`` from the root of the repository; absolute if it lies elsewhere."""
+        absolute = os.path.normpath(self._working / path)
+        if Path(absolute).is_relative_to(self.root):
+            absolute = os.path.relpath(absolute, self.root)
+        return utf8_path(absolute.replace(os.sep, "/"))
+
+    def uri(self, path: str) -> str:
+        """``path`` as a URI reference: relative to the root, or ``file:`` if it lies elsewhere."""
+        name = self.relative(path)
+        quoted = quote_from_bytes(name.encode("utf-8", "surrogateescape"))
+        return quoted if not Path(name).is_absolute() else f"file://{quoted}"
+
+
+def region(index: LineIndex, span: Span) -> dict[str, Any]:
+    """A span in SARIF's and GitHub's words: lines and columns from 1, the end exclusive."""
+    where = place(index, span)
+    return {
+        "startLine": where["line"],
+        "startColumn": where["col"],
+        "endLine": where["end_line"],
+        "endColumn": where["end_col"],
+    }
