@@ -95,6 +95,7 @@ def _role_table(weights: Mapping[Role, float]) -> np.ndarray:
     return table
 
 
+_MASK_TABLE = _role_table(MASK_WEIGHTS)
 _SCORED_TABLE = _role_table(dict.fromkeys(SCORED_ROLES, 1.0)) > 0
 
 
@@ -102,6 +103,12 @@ def is_scored(roles: np.ndarray) -> np.ndarray:
     """Which roles the gate judges: bool of the shape of ``roles``."""
     found: np.ndarray = _SCORED_TABLE[roles]
     return found
+
+
+def mask_weights(roles: np.ndarray) -> np.ndarray:
+    """``MASK_WEIGHTS`` of roles: float64 of the shape of ``roles``, 0 for those never masked."""
+    weights: np.ndarray = _MASK_TABLE[roles]
+    return weights
 
 
 def is_maskable(role: Role) -> bool:
@@ -225,7 +232,7 @@ class _Corruptor:
         most = 2 * policy.wrong_rate * int(is_scored(window.role).sum())
         for _ in range(round(rng.random() * most)):
             self._make_wrong()
-        rate = _MASK_TABLE[window.role] * policy.mask_rate
+        rate = mask_weights(window.role) * policy.mask_rate
         selected = (rng.random(len(rate)) < rate) & (window.state == PLAIN)
         fate = rng.random(len(rate))
         kept = selected & (fate >= policy.masked + policy.wrong)
@@ -346,6 +353,3 @@ class _Corruptor:
                     target=TARGET_DELETE,
                 )
         return window
-
-
-_MASK_TABLE = _role_table(MASK_WEIGHTS)

@@ -5,6 +5,7 @@ In the order of use::
     python -m codemlm.train tokenizer --corpus CORPUS --data DATA
     python -m codemlm.train pack --corpus CORPUS --data DATA
     python -m codemlm.train pretrain --data DATA --out RUN
+    python -m codemlm.train probe --checkpoint RUN --pairs PAIRS.jsonl.gz
     python -m codemlm.train export --checkpoint RUN --data DATA --out MODEL
     python -m codemlm.train calibrate --model MODEL --corpus CORPUS/calibration
 
@@ -323,6 +324,23 @@ def pretrain(**options: Any) -> None:
             reporter.stop()
     if trainer.ranks.rank == 0:
         click.echo(result.checkpoint)
+
+
+@main.command("probe")
+@click.option("--checkpoint", type=Path, required=True, help="A step-... folder, or its run's.")
+@click.option("--pairs", type=Path, required=True, help="Real fixes with texts, .jsonl.gz.")
+@click.option("--limit", type=click.IntRange(min=1), help="Bugs, evenly over repositories.")
+@click.option("--injected", type=Path, help="Documents (.jsonl.gz) to put mistakes into, as well.")
+@click.option("--injected-files", default=200, show_default=True, help="How many of them.")
+@click.option("--seed", default=0, show_default=True, help="Of choices, and of intervals.")
+@click.option("--threads", default=1, show_default=True, help="Of the model.")
+@click.option("--json", "out", type=Path, help="File for all figures.")
+def probe_command(checkpoint: Path, threads: int, out: Path | None, **options: Any) -> None:
+    """Tells within minutes how a checkpoint does on real bugs, each in one window around it."""
+    from codemlm.train.probe import ProbeSettings, probe
+
+    with reported():
+        click.echo(probe(checkpoint, ProbeSettings(**options), threads=threads, out=out))
 
 
 @main.command("export")
