@@ -118,7 +118,8 @@ class _View:
     @property
     def hidden(self) -> np.ndarray:
         """All units that are masked in the masked pass: bool (n,)."""
-        return self.drawn | self.place
+        hidden: np.ndarray = self.drawn | self.place
+        return hidden
 
 
 @dataclass(slots=True)
