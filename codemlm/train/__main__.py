@@ -232,6 +232,64 @@ def pack(corpus: Path, data: Path, workers: int, force: bool) -> None:
             )
 
 
+@main.command("fixes")
+@click.option("--pairs", type=Path, required=True, help="Fixes with their texts (corpus pairs).")
+@click.option("--data", type=Path, required=True, help="Folder with tokenizer.json.")
+@click.option("--out", type=Path, required=True, help="Folder for the shards.")
+def fixes_command(pairs: Path, data: Path, out: Path) -> None:
+    """Packs real fixes into shards for fine-tuning (pretrain --fixes)."""
+    from codemlm.train.fixes import pack_fixes
+
+    def progress(done: int, text: str) -> None:
+        click.echo(f"fixes {done:,}  {text}", err=True)
+
+    with reported():
+        counts = pack_fixes(pairs, out, data / "tokenizer.json", progress)
+    for reason, count in counts.most_common():
+        click.echo(f"{count:>7,}  {reason}", err=True)
+
+
+@main.command("split-pairs")
+@click.option("--pairs", type=Path, required=True, help="Fixes with their texts (corpus pairs).")
+@click.option("--data", type=Path, required=True, help="Folder of pre-training: its repositories.")
+@click.option(
+    "--share", default=0.4, show_default=True, help="Of the other repositories, for TUNE."
+)
+@click.option("--tune", type=Path, required=True, help="File for the pairs of fine-tuning.")
+@click.option("--rest", type=Path, required=True, help="File for those of the confidence's fit.")
+def split_pairs_command(pairs: Path, data: Path, share: float, tune: Path, rest: Path) -> None:
+    """Parts the training fixes by repository: for fine-tuning, and for fitting the confidence."""
+    from codemlm.train.fixes import write_split
+
+    with reported():
+        counts = write_split(pairs, data, share, tune, rest)
+    click.echo(f"{tune}: {counts[0]:,} pairs; {rest}: {counts[1]:,}", err=True)
+
+
+@main.command("propose")
+@click.option("--model", type=Path, required=True, help="Exported model, or a checkpoint.")
+@click.option("--corpus", type=Path, required=True, help="A training split of a corpus.")
+@click.option("--out", type=Path, required=True, help="Folder for the shards.")
+@click.option("--files", default=4000, show_default=True, help="How many to sample.")
+@click.option("--threads", default=1, show_default=True, help="Of the model.")
+def propose_command(model: Path, corpus: Path, out: Path, files: int, threads: int) -> None:
+    """Takes a model's plausible wrong leaves and its alarms from training code, as shards."""
+    from codemlm.train.calibrate import load_scorer
+    from codemlm.train.proposals import propose_folder
+    from codemlm.train.shards import hash_tokenizer
+
+    with reported():
+        made = propose_folder(
+            load_scorer(model, threads),
+            corpus,
+            out,
+            files=files,
+            tokenizer_sha256=hash_tokenizer(model / "tokenizer.json"),
+            progress=ProgressLines("propose"),
+        )
+    click.echo(f"{out}: {made:,} files", err=True)
+
+
 @main.command()
 @config_options
 def pretrain(**options: Any) -> None:

@@ -33,6 +33,10 @@ class TrainConfig:
     init_from: Annotated[
         Path | None, "Run folder to continue from while OUT has no checkpoint."
     ] = None
+    fixes: Annotated[Path | None, "Shards of real fixes ('fixes' makes them): fine-tuning."] = None
+    fixes_share: Annotated[float, "Share of windows around a real mistake or its fix."] = 0.4
+    proposals: Annotated[Path | None, "Shards with a model's own wrong leaves ('propose')."] = None
+    proposals_share: Annotated[float, "Share of windows of those."] = 0.25
     seed: Annotated[int, "Seed of weights, masking and dropout."] = 0
     total_steps: Annotated[int, "Length of the run in steps; 0 = by --total-tokens."] = 0
     total_tokens: Annotated[int, "Length of the run in subtokens, counting full windows."] = (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -14,12 +14,15 @@ from codemlm.errors import CorpusError
 from codemlm.masking import MaskPolicy, corrupt
 from codemlm.syntax import MAX_NODE_TYPES
 from codemlm.tokenizer import LeafTokenizer
+from codemlm.train.marked import MarkedShard, window_with_marks
 from codemlm.train.shards import Shard, hash_tokenizer
 from codemlm.types import Role
 from codemlm.units import EncodedFile
 
 if TYPE_CHECKING:
     from codemlm.train.config import TrainConfig
+
+S = TypeVar("S", bound=Shard)
 
 
 class WindowSource:
@@ -37,6 +40,7 @@ class WindowSource:
         wrong_rate: its wrong_rate by step, None for a constant one.
         seed: of everything random.
         tokenizer_sha256: of the tokenizer's file, None not to compare it with the shards'.
+        mixture: what fine-tuning adds; None: plain windows alone.
 
     Raises:
         CorpusError: there are no shards, one is damaged, or another tokenizer made them.
@@ -54,7 +58,9 @@ class WindowSource:
         wrong_rate: Callable[[int], float] | None = None,
         seed: int = 0,
         tokenizer_sha256: str | None = None,
+        mixture: Mixture | None = None,
     ) -> None:
+        self.mixture = mixture
         self.shards = load_shards(folder, tokenizer_sha256)
         self.tokenizer_sha256 = tokenizer_sha256
         self.validation_folder = validation
@@ -85,6 +91,7 @@ class WindowSource:
             wrong_rate=config.wrong_rate_at,
             seed=config.seed,
             tokenizer_sha256=digest,
+            mixture=Mixture.from_train_config(config, digest),
         )
 
     def model_fields(self) -> dict[str, Any]:
@@ -112,6 +119,8 @@ class WindowSource:
         batch = Batch(len(rows), self.shape, self.num_global)
         for row, window in enumerate(rows):
             rng = np.random.default_rng((self.seed, 1, step, window))  # as good as independent
+            if self.mixture is not None and self.mixture.fill(batch, row, self.shape, policy, rng):
+                continue
             shard = int(rng.choice(len(self.shards), p=self.shares))
             fill_random(batch, row, self.shards[shard], self.shape, policy, rng)
         return batch.arrays
@@ -133,6 +142,108 @@ class WindowSource:
         return batches
 
 
+class Mixture:
+    """What fine-tuning adds to the plain windows of pre-training.
+
+    Args:
+        fixes: shards of real mistakes and their fixes (`codemlm.train.fixes`).
+        fixes_share: share of windows around one of those.
+        proposals: shards with the model's own wrong leaves (`codemlm.train.proposals`).
+        proposals_share: share of windows of those; half of them around an alarm.
+    """
+
+    def __init__(
+        self,
+        fixes: Sequence[MarkedShard],
+        fixes_share: float,
+        proposals: Sequence[MarkedShard],
+        proposals_share: float,
+    ) -> None:
+        self.fixes, self.fixes_share = fixes, fixes_share
+        self.proposals, self.proposals_share = proposals, proposals_share
+
+    @classmethod
+    def from_train_config(cls, config: TrainConfig, tokenizer_sha256: str) -> Mixture | None:
+        """The mixture that a run asks for, if any.
+
+        Raises:
+            CorpusError: the shards are not there, are damaged, or another tokenizer made them.
+        """
+        if config.fixes is None and config.proposals is None:
+            return None
+        fixes = load_marked(config.fixes, tokenizer_sha256) if config.fixes else []
+        proposals = load_marked(config.proposals, tokenizer_sha256) if config.proposals else []
+        return cls(
+            fixes,
+            config.fixes_share if fixes else 0.0,
+            proposals,
+            config.proposals_share if proposals else 0.0,
+        )
+
+    def fill(
+        self,
+        batch: Batch,
+        row: int,
+        shape: WindowShape,
+        policy: MaskPolicy,
+        rng: np.random.Generator,
+    ) -> bool:
+        """Fills the row with a window of the mixture; False if it is to be a plain one."""
+        drawn = rng.random() - self.fixes_share
+        if drawn < 0:
+            # As a scan sees it: hardly any other mistake, and no mask in half of the windows.
+            calm = replace(policy, clear_windows=0.5, wrong=0.0, wrong_rate=0.0)
+            self._fill_around(batch, row, self.fixes, shape, calm, rng)
+        elif drawn < self.proposals_share:
+            lively = replace(policy, clear_windows=0.5)
+            if rng.random() < 0.5:
+                self._fill_around(batch, row, self.proposals, shape, lively, rng)
+            else:
+                shard = self.proposals[int(rng.integers(len(self.proposals)))]
+                fill_random(batch, row, shard, shape, lively, rng)
+        else:
+            return False
+        return True
+
+    @staticmethod
+    def _fill_around(
+        batch: Batch,
+        row: int,
+        shards: Sequence[MarkedShard],
+        shape: WindowShape,
+        policy: MaskPolicy,
+        rng: np.random.Generator,
+    ) -> None:
+        """A window that holds a mark, anywhere but at its very ends."""
+        sizes = np.array([len(shard) for shard in shards], dtype=float)
+        shard = shards[int(rng.choice(len(shards), p=sizes / sizes.sum()))]
+        index = int(rng.integers(len(shard)))
+        file, marks = shard.file(index), shard.marks(index)
+        unit = int(marks[int(rng.integers(len(marks))), 0])
+        at = int(file.unit_lengths[:unit].sum())
+        before = int(rng.integers(shape.subtokens // 8, shape.subtokens * 7 // 8))
+        bounds = window_at(file, max(0, at - before), shape.subtokens)
+        if len(file.swaps) or len(file.negate) or len(file.negated):
+            window = corrupt(file, *bounds, policy, rng)  # here marks only say where to look
+        else:
+            window = window_with_marks(file, marks, bounds, policy, rng)
+        batch.fill(row, file, window, rng)
+
+
+def load_marked(folder: Path, tokenizer_sha256: str) -> list[MarkedShard]:
+    """The marked shards of a folder, in name order.
+
+    Raises:
+        CorpusError: there are none, one is damaged, or was packed with another tokenizer.
+    """
+    paths = sorted(folder.glob("*.npz"))
+    if not paths:
+        raise CorpusError(
+            f"{folder}: no shards (.npz); 'python -m codemlm.train fixes' and 'propose' make them"
+        )
+    return [_checked(MarkedShard(path), path, tokenizer_sha256) for path in paths]
+
+
 def load_shards(folder: Path, tokenizer_sha256: str | None = None) -> list[Shard]:
     """The shards of a folder, in name order.
 
@@ -144,14 +255,17 @@ def load_shards(folder: Path, tokenizer_sha256: str | None = None) -> list[Shard
         raise CorpusError(
             f"{folder}: no shards (.npz); make them with 'python -m codemlm.train pack'"
         )
-    shards = [Shard(path) for path in paths]
-    for path, shard in zip(paths, shards, strict=True):
-        if tokenizer_sha256 and shard.tokenizer_sha256 not in ("", tokenizer_sha256):
-            raise CorpusError(
-                f"{path}: packed with another tokenizer.json than this folder's; run "
-                "'python -m codemlm.train pack' again, or put the old tokenizer.json back"
-            )
-    return shards
+    return [_checked(Shard(path), path, tokenizer_sha256) for path in paths]
+
+
+def _checked(shard: S, path: Path, tokenizer_sha256: str | None) -> S:
+    """The shard, if the tokenizer of the run packed it."""
+    if tokenizer_sha256 and shard.tokenizer_sha256 not in ("", tokenizer_sha256):
+        raise CorpusError(
+            f"{path}: packed with another tokenizer.json than this folder's; run "
+            "'python -m codemlm.train pack' again, or put the old tokenizer.json back"
+        )
+    return shard
 
 
 def fill_random(

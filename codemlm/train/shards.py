@@ -95,7 +95,12 @@ class ShardWriter:
         Raises:
             CorpusError: the disk is full, or the folder cannot be written.
         """
+        return self.write(path, origin, {})
+
+    def write(self, path: Path, origin: Origin, extra: Mapping[str, np.ndarray]) -> Size:
+        """``save`` with further arrays."""
         arrays = {name: np.concatenate(rows) for name, rows in self.columns.items()}
+        arrays |= extra
         for group, ends in self.offsets.items():
             arrays[f"offsets_{group}"] = np.array(ends, dtype=np.int64)
         arrays["origin"] = np.array(json.dumps(origin))
