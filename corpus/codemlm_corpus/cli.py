@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from codemlm.errors import CodemlmError
+
+if TYPE_CHECKING:
+    from codemlm_corpus.config import BuildConfig
+    from codemlm_corpus.pipeline import Plan
 
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -27,6 +33,11 @@ _HELD_OUT = click.option(
 )
 _PIN = click.option(
     "--pin", type=_EXISTING, help="Lines 'owner/name split' that override the hash."
+)
+_EXCLUDE = click.option(
+    "--exclude-paths",
+    type=_EXISTING,
+    help="Table: owner/name, folder/ or file, why (tab-separated): left out.",
 )
 _RECIPE = click.option(
     "--recipe", type=_EXISTING, help="TOML file whose [build] table sets the parameters."
@@ -68,6 +79,7 @@ def corpus() -> None:
 @_RECIPE
 @_HELD_OUT
 @_PIN
+@_EXCLUDE
 @_engine_options
 @click.option("--near-duplicates/--no-near-duplicates", default=None, help="Overrides the recipe.")
 @click.option("--keep-work", is_flag=True, help="Keep the intermediate files.")
@@ -77,6 +89,7 @@ def build(
     recipe: Path | None,
     heldout: Path,
     pin: Path | None,
+    exclude_paths: Path | None,
     executor: str,
     workers: int,
     engine_options: tuple[str, ...],
@@ -86,22 +99,15 @@ def build(
 ) -> None:
     """Read repositories, filter, de-duplicate, split by repository, and write JSON lines."""
     _set_quiet(executor, verbose)
-    import dataclasses
 
     from codemlm_corpus import config as configs
     from codemlm_corpus import engine as engines
-    from codemlm_corpus import heldout as held
-    from codemlm_corpus import pipeline, split
+    from codemlm_corpus import pipeline
 
     chosen = configs.read_recipe(recipe) if recipe else configs.BuildConfig()
     if near_duplicates is not None:
         chosen = dataclasses.replace(chosen, near_duplicates=near_duplicates)
-    plan = pipeline.make_plan(
-        configs.read_repositories(repos),
-        chosen,
-        held.read_held_out(heldout),
-        split.read_pins(pin) if pin else {},
-    )
+    plan = _plan(repos, chosen, heldout, pin, exclude_paths)
     engine = engines.Engine(executor, workers, _parse_options(engine_options))
     pipeline.build(plan, out.resolve(), engine, keep_work)
     stats = out / "stats.json"
@@ -114,11 +120,7 @@ def build(
 @_RECIPE
 @_HELD_OUT
 @_PIN
-@click.option(
-    "--exclude-paths",
-    type=_EXISTING,
-    help="Table: owner/name, folder/ or file, why (tab-separated): left out.",
-)
+@_EXCLUDE
 @_engine_options
 @click.option("--keep-work", is_flag=True, help="Keep the intermediate files.")
 def mine(
@@ -138,20 +140,12 @@ def mine(
     _set_quiet(executor, verbose)
     from codemlm_corpus import config as configs
     from codemlm_corpus import engine as engines
-    from codemlm_corpus import heldout as held
-    from codemlm_corpus import pipeline, split
     from codemlm_corpus.mining import pipeline as mining
 
-    plan = pipeline.make_plan(
-        configs.read_repositories(repos),
-        configs.read_recipe(recipe) if recipe else configs.BuildConfig(),
-        held.read_held_out(heldout),
-        split.read_pins(pin) if pin else {},
-        mining.head_or_name,
-    )
-    excluded = mining.read_excluded_paths(exclude_paths) if exclude_paths else {}
+    chosen = configs.read_recipe(recipe) if recipe else configs.BuildConfig()
+    plan = _plan(repos, chosen, heldout, pin, exclude_paths, mining.head_or_name)
     engine = engines.Engine(executor, workers, _parse_options(engine_options))
-    mining.mine(mining.MinePlan(plan, excluded), out.resolve(), engine, keep_work)
+    mining.mine(plan, out.resolve(), engine, keep_work)
     stats = out / "stats.json"
     click.echo(f"{stats}" if stats.exists() else f"queued; counts will be in {stats}")
 
@@ -210,6 +204,29 @@ def fetch(manifest: Path, into: Path, base_url: str, full_history: bool) -> None
     click.echo(f"{into / 'repos.tsv'}")
     if failed:
         sys.exit(2)
+
+
+def _plan(
+    repos: Path,
+    config: BuildConfig,
+    heldout: Path,
+    pin: Path | None,
+    exclude_paths: Path | None,
+    resolve: Callable[[str], str] | None = None,
+) -> Plan:
+    """The plan of a build or a mine, from the files that its options name."""
+    from codemlm_corpus import config as configs
+    from codemlm_corpus import exclude, git, pipeline, split
+    from codemlm_corpus import heldout as held
+
+    return pipeline.make_plan(
+        configs.read_repositories(repos),
+        config,
+        held.read_held_out(heldout),
+        split.read_pins(pin) if pin else {},
+        resolve or git.resolve_commit,
+        exclude.read_excluded_paths(exclude_paths) if exclude_paths else None,
+    )
 
 
 def _set_quiet(executor: str, verbose: bool) -> None:

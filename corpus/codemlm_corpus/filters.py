@@ -19,6 +19,7 @@ from datatrove.data import Document
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
 from codemlm_corpus.config import BuildConfig
+from codemlm_corpus.exclude import ExcludedPaths, is_excluded
 from codemlm_corpus.heldout import HeldOut
 from codemlm_corpus.licences import header_is_refused
 
@@ -193,6 +194,21 @@ class PathFilter(SourceFilter):
         if self.drop_migrations and _MIGRATION.search(path):
             return "migration"
         return None
+
+
+class ExcludedPathFilter(SourceFilter):
+    """Drops the paths that the recipe's table names."""
+
+    name = "excluded"
+
+    def __init__(self, excluded: ExcludedPaths) -> None:
+        super().__init__()
+        self.excluded = dict(excluded)
+
+    def reason(self, doc: Document) -> str | None:
+        """Returns ``excluded_path`` or None."""
+        out = is_excluded(self.excluded, doc.metadata["repo"], doc.metadata["path"])
+        return "excluded_path" if out else None
 
 
 class SizeFilter(SourceFilter):

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from datatrove.pipeline.base import PipelineStep
@@ -36,7 +36,15 @@ from codemlm_corpus.dedup import (
     minhash_config,
 )
 from codemlm_corpus.engine import Engine, Stage, run_stages, write_plan
-from codemlm_corpus.filters import DataFilter, HeaderFilter, PathFilter, SizeFilter, SyntaxFilter
+from codemlm_corpus.exclude import ExcludedPaths
+from codemlm_corpus.filters import (
+    DataFilter,
+    ExcludedPathFilter,
+    HeaderFilter,
+    PathFilter,
+    SizeFilter,
+    SyntaxFilter,
+)
 from codemlm_corpus.git import resolve_commit
 from codemlm_corpus.heldout import HeldOut, normalise_name
 from codemlm_corpus.jsonl import JsonLinesReader, JsonLinesWriter
@@ -56,6 +64,7 @@ class Plan:
     repositories: tuple[Repository, ...]
     held_out: HeldOut
     excluded: tuple[str, ...]
+    excluded_paths: ExcludedPaths = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Returns the plan as JSON, the same text for equal plans."""
@@ -64,6 +73,7 @@ class Plan:
             "repositories": [asdict(repository) for repository in self.repositories],
             "held_out": sorted(self.held_out.repositories),
             "excluded_held_out": list(self.excluded),
+            "excluded_paths": {k: sorted(paths) for k, paths in self.excluded_paths.items()},
         }
         return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
@@ -74,11 +84,13 @@ def make_plan(
     held_out: HeldOut,
     pins: Mapping[str, str],
     resolve: Callable[[str], str] = resolve_commit,
+    excluded_paths: ExcludedPaths | None = None,
 ) -> Plan:
     """Returns the plan for ``(name, git directory, commit)`` rows, without held-out ones.
 
     Args:
         resolve: gives the commit of a row without one, from its git directory.
+        excluded_paths: what is left out of which repository.
 
     Raises:
         CorpusError: if two rows name the same repository, or none is left.
@@ -96,7 +108,8 @@ def make_plan(
         kept[key] = Repository(name, git_dir, commit or resolve(git_dir), split)
     if not kept:
         raise CorpusError("no repository is left to read")
-    return Plan(config, tuple(kept[k] for k in sorted(kept)), held_out, tuple(sorted(excluded)))
+    repositories = tuple(kept[k] for k in sorted(kept))
+    return Plan(config, repositories, held_out, tuple(sorted(excluded)), excluded_paths or {})
 
 
 def build(plan: Plan, out: Path, engine: Engine, keep_work: bool = False) -> None:
@@ -156,6 +169,7 @@ def _read_steps(plan: Plan, work: Path) -> list[PipelineStep]:
     return [
         GitReader(plan.repositories, str(work.parent / "logs" / "facts")),
         PathFilter(plan.held_out, config.drop_migrations),
+        ExcludedPathFilter(plan.excluded_paths),
         SizeFilter(config),
         HeaderFilter(plan.held_out),
         SyntaxFilter(),

@@ -239,3 +239,19 @@ def test_fetch_brings_back_what_a_manifest_records(
     shallow = [Path(git_dir) / "shallow" for _, git_dir, _ in fetched]
     assert CliRunner().invoke(corpus, [*map(str, arguments), "--full-history"]).exit_code == 0
     assert not any(path.exists() for path in shallow)
+
+
+def test_excluded_paths_are_left_out_and_counted(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "held.txt").write_text("psf/black\ntornadoweb/tornado\n")
+    (tmp_path / "exclude").write_text("A/Alpha\talpha/core.py\tcopied\nb/beta\tabsent/\tcopied\n")
+    arguments = ["build", "--repos", table, "--out", tmp_path / "out"]
+    arguments += ["--heldout", tmp_path / "held.txt", "--exclude-paths", tmp_path / "exclude"]
+    result = CliRunner().invoke(corpus, [str(a) for a in arguments])
+    assert result.exit_code == 0, result.output
+    paths = {(row["repo"], row["path"]) for _, row in rows_of(tmp_path / "out")}
+    assert ("a/alpha", "alpha/core.py") not in paths
+    assert any(repo == "b/beta" for repo, _ in paths)
+    manifest = (tmp_path / "out" / "manifest.jsonl").read_text().splitlines()
+    dropped = {row["repo"]: row["dropped"] for row in map(json.loads, manifest)}
+    assert dropped["a/alpha"]["excluded_path"] == 1
+    assert "excluded_path" not in dropped["b/beta"]

@@ -19,11 +19,12 @@ from codemlm.fixes import Fix, FixPair
 from codemlm_corpus.cli import corpus
 from codemlm_corpus.config import BuildConfig
 from codemlm_corpus.engine import Engine
+from codemlm_corpus.exclude import read_excluded_paths
 from codemlm_corpus.heldout import held_out_from
 from codemlm_corpus.mining.pairs import make_pairs, pair_of
-from codemlm_corpus.mining.pipeline import MinePlan, head_or_name, mine, read_excluded_paths
+from codemlm_corpus.mining.pipeline import head_or_name, mine
 from codemlm_corpus.mining.records import read_fixes, read_rows, write_lines
-from codemlm_corpus.pipeline import make_plan
+from codemlm_corpus.pipeline import Plan, make_plan
 from tests.unit.mining import RIGHT, WRONG, Repository
 
 HELD_OUT = held_out_from(["psf/black"])
@@ -77,9 +78,9 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
     ]
 
 
-def plan_of(rows: Rows) -> MinePlan:
-    build = make_plan(rows, BuildConfig(), HELD_OUT, PINS, head_or_name)
-    return MinePlan(build, {"a/alpha": ("pkg/old/",)})
+def plan_of(rows: Rows) -> Plan:
+    excluded = {"a/alpha": ("pkg/old/",)}
+    return make_plan(rows, BuildConfig(), HELD_OUT, PINS, head_or_name, excluded)
 
 
 @pytest.fixture(scope="module")

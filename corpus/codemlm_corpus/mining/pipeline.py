@@ -14,7 +14,6 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from codemlm.errors import CorpusError
 from codemlm_corpus.engine import Engine, Stage, run_stages, write_plan
 from codemlm_corpus.filters import HeaderFilter, PathFilter
 from codemlm_corpus.git import resolve_commit
-from codemlm_corpus.heldout import normalise_name
 from codemlm_corpus.manifest import counter_total, step_drops, write_counts
 from codemlm_corpus.mining.records import Mined, oldest_of_each, read_mined, write_lines
 from codemlm_corpus.mining.steps import (
@@ -40,46 +38,6 @@ from codemlm_corpus.mining.steps import (
 from codemlm_corpus.pipeline import Plan
 from codemlm_corpus.split import SPLITS
 
-ExcludedPaths = Mapping[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class MinePlan:
-    """A mine's fixed input: the plan of a build, and paths to leave out by repository."""
-
-    build: Plan
-    excluded_paths: ExcludedPaths
-
-    def to_json(self) -> str:
-        """Returns the plan as JSON, the same text for equal plans."""
-        paths = {name: sorted(found) for name, found in self.excluded_paths.items()}
-        document = {**json.loads(self.build.to_json()), "mine": {"excluded_paths": paths}}
-        return json.dumps(document, indent=1, sort_keys=True) + "\n"
-
-
-def read_excluded_paths(path: Path) -> dict[str, tuple[str, ...]]:
-    """Returns paths by normalised repository, from rows ``owner/name``, ``folder/``, why.
-
-    A path is a folder, with a slash at its end, or a file.
-
-    Raises:
-        CorpusError: if the table cannot be read, or a row is no such row.
-    """
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot read the table: {error.strerror}") from error
-    found: dict[str, tuple[str, ...]] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        cells = line.split("\t")
-        if len(cells) < 2 or "/" not in cells[0] or not cells[1].endswith(("/", ".py")):
-            raise CorpusError(f"{path}:{number}: expected owner/name<TAB>folder/ or file<TAB>why")
-        name = normalise_name(cells[0])
-        found[name] = (*found.get(name, ()), cells[1])
-    return found
-
 
 def head_or_name(git_dir: str) -> str:
     """The commit at HEAD; "HEAD" where git cannot tell: the mine counts that as unreadable."""
@@ -89,7 +47,7 @@ def head_or_name(git_dir: str) -> str:
         return "HEAD"
 
 
-def mine(plan: MinePlan, out: Path, engine: Engine, keep_work: bool = False) -> None:
+def mine(plan: Plan, out: Path, engine: Engine, keep_work: bool = False) -> None:
     """Runs the mine into ``out``; on Slurm it only queues it.
 
     Raises:
@@ -101,20 +59,19 @@ def mine(plan: MinePlan, out: Path, engine: Engine, keep_work: bool = False) -> 
         shutil.rmtree(out / "work", ignore_errors=True)
 
 
-def stages(plan: MinePlan, out: Path) -> list[Stage]:
+def stages(plan: Plan, out: Path) -> list[Stage]:
     """Returns the stages in order: name, number of tasks, steps."""
-    build = plan.build
     steps: list[PipelineStep] = [
-        HistoryReader(build.repositories, str(out / "logs" / "facts")),
+        HistoryReader(plan.repositories, str(out / "logs" / "facts")),
         MessageFilter(),
-        PathFilter(build.held_out, build.config.drop_migrations),
+        PathFilter(plan.held_out, plan.config.drop_migrations),
         PlaceFilter(plan.excluded_paths),
         TextReader(),
         ExplainFilter(),
-        HeaderFilter(build.held_out),
+        HeaderFilter(plan.held_out),
         RecordWriter(str(out / "work")),
     ]
-    return [("mine", len(build.repositories), steps), ("merge", 1, [MergeStep(str(out))])]
+    return [("mine", len(plan.repositories), steps), ("merge", 1, [MergeStep(str(out))])]
 
 
 class MergeStep(PipelineStep):  # type: ignore[misc]  # datatrove is untyped
@@ -145,7 +102,7 @@ class MergeStep(PipelineStep):  # type: ignore[misc]  # datatrove is untyped
         counts = [_counts(out, task, row) for task, row in enumerate(repositories)]
         stats = _stats(counts, kept, copies) | {
             "excluded_held_out": plan["excluded_held_out"],
-            "excluded_paths": plan["mine"]["excluded_paths"],
+            "excluded_paths": plan["excluded_paths"],
         }
         write_counts(out, counts, stats)
 

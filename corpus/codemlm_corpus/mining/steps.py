@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from datatrove.data import Document
@@ -26,8 +26,8 @@ from codemlm.errors import CorpusError
 from codemlm.fixes import Fix
 from codemlm_corpus import licences
 from codemlm_corpus.config import Repository
+from codemlm_corpus.exclude import ExcludedPaths, is_excluded
 from codemlm_corpus.git import list_files, read_each
-from codemlm_corpus.heldout import normalise_name
 from codemlm_corpus.mining import messages
 from codemlm_corpus.mining.explain import explain
 from codemlm_corpus.mining.history import Change, changes, is_aside
@@ -125,9 +125,9 @@ class PlaceFilter(BaseFilter):  # type: ignore[misc]  # datatrove is untyped
     type = "filter"
     name = "place"
 
-    def __init__(self, excluded: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, excluded: ExcludedPaths) -> None:
         super().__init__()
-        self.excluded = {name: tuple(paths) for name, paths in excluded.items()}
+        self.excluded = dict(excluded)
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         """True, or False and ``no-product-code``, ``subtree-licence`` or ``excluded-path``."""
@@ -137,10 +137,10 @@ class PlaceFilter(BaseFilter):  # type: ignore[misc]  # datatrove is untyped
         paths = (change.path, change.old_path)
         if any(path.startswith(doc.metadata["refused"]) for path in paths):
             return False, "subtree-licence"
-        excluded = self.excluded.get(normalise_name(doc.metadata["repository"].name), ())
-        return (
-            (False, "excluded-path") if any(path.startswith(excluded) for path in paths) else True
-        )
+        name = doc.metadata["repository"].name
+        if any(is_excluded(self.excluded, name, path) for path in paths):
+            return False, "excluded-path"
+        return True
 
 
 class TextReader(PipelineStep):  # type: ignore[misc]  # datatrove is untyped
