@@ -90,7 +90,7 @@ class Scorer:
         model: the model.
         tokenizer: the model's tokenizer.
         batch_windows: windows a forward pass.
-        margin: subtokens of context on either side of what a window judges; None: a quarter window.
+        margin: subtokens of context on either side of what a window judges; None: a sixth window.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Scorer:
         self.model = model
         self.tokenizer = tokenizer
         self.batch_windows = batch_windows
-        self.margin = model.window // 4 if margin is None else margin
+        self.margin = model.window // 6 if margin is None else margin
         self.shape = WindowShape.for_window(model.window)
 
     def score(self, files: Sequence[FileToScore]) -> list[list[LeafScore]]:
