@@ -10,16 +10,18 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from codemlm import __version__
 from codemlm.errors import CodemlmError, UsageError
-from codemlm.formats import FORMATS
-from codemlm.terminal import default_threads, use_utf8
+from codemlm.options import config_layers, config_options, together
+from codemlm.terminal import use_utf8
+
+if TYPE_CHECKING:
+    from codemlm.config_files import ConfigRequest
 
 ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 
@@ -70,25 +72,7 @@ def cli() -> None:
     """Finds the tokens of your code that are probably not what you meant."""
 
 
-def _options(*options: Callable[..., Any]) -> Callable[..., Any]:
-    """One decorator out of several."""
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-_MODEL_OPTION = click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    envvar="CODEMLM_MODEL",
-    metavar="DIR",
-    help="Folder of the model, instead of the one that comes with codemlm.",
-)
-_SHARED = _options(
+_SHARED = together(
     click.option(
         "-o",
         "--output-file",
@@ -104,14 +88,6 @@ _SHARED = _options(
         help="Colours. NO_COLOR and FORCE_COLOR are obeyed.",
     ),
     click.option(
-        "--threads",
-        type=click.IntRange(1),
-        default=None,
-        metavar="N",
-        help="Threads of the model.  [default: one a core, at most 8]",
-    ),
-    _MODEL_OPTION,
-    click.option(
         "--stdin-filename",
         default="<stdin>",
         metavar="NAME",
@@ -120,45 +96,15 @@ _SHARED = _options(
 )
 
 
-def _codes(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Rule prefixes of a repeatable option whose values may be lists with commas."""
-    parts = (part.strip().upper() for value in values for part in value.split(","))
-    return tuple(part for part in parts if part)
+def _config_request(given: dict[str, Any]) -> ConfigRequest:
+    from codemlm.config_files import ConfigRequest
+
+    return ConfigRequest(config_layers(given), given["config"], given["isolated"])
 
 
 @cli.command("scan")
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
-@click.option(
-    "--output-format",
-    "--format",
-    "output_format",
-    type=click.Choice(list(FORMATS)),
-    default="full",
-    show_default=True,
-    envvar="CODEMLM_OUTPUT_FORMAT",
-    help=" ".join(f"{name}: {what}." for name, what in FORMATS.items()),
-)
-@click.option(
-    "--min-confidence",
-    type=click.FloatRange(0, 1),
-    metavar="P",
-    help="Least confidence of a finding, 0 to 1; 0 shows everything that could be one.  "
-    "[default: the model's]",
-)
-@click.option(
-    "--select", multiple=True, callback=_codes, metavar="CODES", help="Only these rules (prefixes)."
-)
-@click.option(
-    "--ignore", multiple=True, callback=_codes, metavar="CODES", help="Not these rules (prefixes)."
-)
-@click.option(
-    "--exclude",
-    multiple=True,
-    metavar="GLOB",
-    help="Leave out what matches, besides .gitignore and the usual folders; as in .gitignore.",
-)
-@click.option("--force-exclude", is_flag=True, help="Exclude files named explicitly, too.")
-@click.option("--include-generated", is_flag=True, help="Scan generated files, too.")
+@config_options()
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 although there are findings.")
 @click.option("--statistics", is_flag=True, help="Print counts by rule instead of the findings.")
 @click.option("-q", "--quiet", is_flag=True, help="Print no summary.")
@@ -169,25 +115,18 @@ def scan_command(**given: Any) -> int:
     PATH is a file, a folder, or - for standard input; by default the working directory. Exits with
     0 if there are no findings, 1 if there are, and 2 if something could not be scanned.
     """
-    from codemlm.commands import Output, ScanRequest, scan
+    from codemlm import scan_command
 
-    return scan(
-        ScanRequest(
+    return scan_command.scan(
+        scan_command.ScanRequest(
             paths=given["paths"] or (".",),
-            output=Output(
-                given["output_format"], given["output_file"], given["color"], given["quiet"]
-            ),
-            min_confidence=given["min_confidence"],
-            select=given["select"],
-            ignore=given["ignore"],
-            exclude=given["exclude"],
-            force_exclude=given["force_exclude"],
-            include_generated=given["include_generated"],
+            config=_config_request(given),
+            output_file=given["output_file"],
+            color=given["color"],
+            quiet=given["quiet"],
             stdin_filename=given["stdin_filename"],
             exit_zero=given["exit_zero"],
             statistics=given["statistics"],
-            threads=given["threads"] or default_threads(),
-            model=given["model"],
             debug=_is_debugging(),
         )
     )
@@ -218,6 +157,7 @@ def scan_command(**given: Any) -> int:
     metavar="N",
     help="Note the N most doubtful leaves; in JSON, print only them.  [default: 20; all]",
 )
+@config_options("model", "threads")
 @_SHARED
 def score_command(**given: Any) -> int:
     """Shows how likely each leaf of FILE is, and what would be likelier there."""
@@ -233,8 +173,7 @@ def score_command(**given: Any) -> int:
             gate_only=given["gate_only"],
             top=given["top"],
             stdin_filename=given["stdin_filename"],
-            threads=given["threads"] or default_threads(),
-            model=given["model"],
+            config=_config_request(given).files().of_folder(".").config,
         )
     )
 
@@ -258,19 +197,45 @@ def rule_command(code: str | None) -> int:
     return 0
 
 
+@cli.command("config")
+@click.argument("key", required=False)
+@click.option(
+    "--for",
+    "path",
+    default="codemlm.toml",
+    metavar="FILE",
+    help="The file to which the values apply.  [default: any in the working directory]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@config_options("select", "ignore")
+def config_command(key: str | None, path: str, as_json: bool, **given: Any) -> int:
+    """Shows the effective configuration and where it comes from, or what KEY means."""
+    from codemlm.config_command import key_lines, settings_json, settings_lines
+
+    settings = _config_request(given).files().of_file(path)
+    if key is not None:
+        lines = key_lines(key, settings)
+    else:
+        lines = iter([settings_json(settings)]) if as_json else settings_lines(settings)
+    for line in lines:
+        click.echo(line)
+    return 0
+
+
 @cli.group("model")
 def model_group() -> None:
     """About the model."""
 
 
 @model_group.command("info")
-@_MODEL_OPTION
+@config_options("model")
 @click.option("--all", "everything", is_flag=True, help="Training settings and figures, too.")
-def model_info(model: Path | None, everything: bool) -> int:
+def model_info(everything: bool, **given: Any) -> int:
     """Prints what is known of the model: where it came from and how it was calibrated."""
     from codemlm.commands import model_facts
 
-    facts = model_facts(model, everything=everything)
+    config = _config_request(given).files().of_folder(".").config
+    facts = model_facts(config.model_folder, everything=everything)
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
         click.echo(f"{name:<{width}}  {value}")

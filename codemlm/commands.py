@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from codemlm.errors import ModelError, SourceError, UsageError
+from codemlm.errors import ModelError, SourceError
 from codemlm.source import MAX_BYTES, Failure, Reason, SourceFile, decode_source, read_source
 from codemlm.terminal import (
-    Prefetch,
     ProgressLine,
+    default_threads,
     open_output,
     utf8_path,
     wants_color,
@@ -23,14 +21,10 @@ from codemlm.terminal import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from codemlm.calibration import Calibration
-    from codemlm.formats.base import Reporter
+    from codemlm.config import Config
     from codemlm.manifest import Manifest
-    from codemlm.report import Summary
-    from codemlm.scanner import FileResult, Scanner
-    from codemlm.scoring import LeafModel, Scorer
+    from codemlm.scoring import Scorer
 
 STDIN = "-"
 DEFAULT_NOTES = 20
@@ -55,26 +49,6 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class ScanRequest:
-    """What `codemlm scan` was asked for; see its options."""
-
-    paths: Sequence[str]
-    output: Output
-    min_confidence: float | None
-    select: tuple[str, ...]
-    ignore: tuple[str, ...]
-    exclude: tuple[str, ...]
-    force_exclude: bool
-    include_generated: bool
-    stdin_filename: str
-    exit_zero: bool
-    statistics: bool
-    threads: int
-    model: Path | None
-    debug: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class ScoreRequest:
     """What `codemlm score` was asked for; see its options."""
 
@@ -84,8 +58,7 @@ class ScoreRequest:
     gate_only: bool
     top: int | None
     stdin_filename: str
-    threads: int
-    model: Path | None
+    config: Config
 
 
 def load_model(folder: Path | None, threads: int) -> tuple[Scorer, Calibration]:
@@ -128,103 +101,6 @@ def _check_grammars(folder: Path, manifest: Manifest) -> None:
             )
 
 
-def check_rules(prefixes: Iterable[str]) -> None:
-    """Checks that each prefix fits a rule.
-
-    Raises:
-        UsageError: if one fits none.
-    """
-    from codemlm.rules import RULES
-
-    for prefix in prefixes:
-        if not any(code.startswith(prefix) for code in RULES):
-            raise UsageError(f"no rule begins with {prefix!r}; `codemlm rule` lists them")
-
-
-def scan(request: ScanRequest) -> int:
-    """Runs `codemlm scan`; returns the exit code."""
-    started = time.monotonic()
-    check_rules([*request.select, *request.ignore])
-    from codemlm.formats import make_reporter
-    from codemlm.formats.base import Settings, measured_precision
-    from codemlm.scanner import Scanner, ScanOptions
-
-    options = ScanOptions(
-        min_confidence=request.min_confidence,
-        select=request.select or ("",),
-        ignore=request.ignore,
-        include_generated=request.include_generated,
-        debug=request.debug,
-    )
-    scorer, calibration = load_model(request.model, request.threads)
-    scanner = Scanner(scorer, calibration, options)
-    with opened(request.output.file) as out:
-        settings = Settings(
-            out,
-            color=wants_color(request.output.color, out),
-            width=width_of(out),
-            precision=measured_precision(calibration),
-        )
-        kind = request.output.format
-        reporter = make_reporter(kind, settings, statistics=request.statistics)
-        summary = _scan_all(request, scanner, reporter)
-    if not request.output.quiet:
-        sys.stderr.write(summary.text(time.monotonic() - started) + "\n")
-    if summary.errors:
-        return 2
-    return 1 if summary.findings and not request.exit_zero else 0
-
-
-def _scan_all(request: ScanRequest, scanner: Scanner, reporter: Reporter) -> Summary:
-    from codemlm.discovery import Discovery
-    from codemlm.report import Summary
-
-    discovery = Discovery(
-        exclude=request.exclude,
-        force_exclude=request.force_exclude,
-        include_generated=request.include_generated,
-    )
-    summary, progress = Summary(), ProgressLine("scanning", "files")
-    scanner.scorer.model = _Watched(scanner.scorer.model, progress.refresh)
-    targets = Prefetch(discovery.files(path for path in request.paths if path != STDIN))
-    results = scanner.scan(targets)
-    if STDIN in request.paths and not discovery.excludes(request.stdin_filename):
-        results = itertools.chain([_scan_stdin(scanner, request.stdin_filename)], results)
-    try:
-        for done, result in enumerate(results, start=1):
-            summary.add(result)
-            if isinstance(result, Failure):
-                if result.is_error or result.explicit:
-                    progress.clear()
-                    sys.stderr.write(failure_line(result))
-            elif result.findings:
-                progress.clear()
-                reporter.file(result)
-            progress.update(done, targets.found if targets.complete else None, result.path)
-    finally:
-        progress.clear()
-    reporter.finish(summary)
-    return summary
-
-
-class _Watched:
-    """A model that says when it is at work, so that progress shows within long files too."""
-
-    def __init__(self, model: LeafModel, tell: Callable[[], None]) -> None:
-        self._model, self._tell = model, tell
-        self.num_global, self.window = model.num_global, model.window
-
-    def run(self, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """As the model's."""
-        self._tell()
-        return self._model.run(arrays)
-
-
-def _scan_stdin(scanner: Scanner, name: str) -> FileResult | Failure:
-    read = read_stdin(name)
-    return read if isinstance(read, Failure) else scanner.scan_source(read)
-
-
 def read_stdin(name: str) -> SourceFile | Failure:
     """What standard input holds, under a name."""
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
@@ -262,7 +138,8 @@ def score(request: ScoreRequest) -> int:
     if isinstance(read, Failure):
         raise SourceError(failure_line(read).partition(": ")[2].rstrip("\n"))
     parsed = parse(read.source, language_for_path(read.path) or PYTHON)
-    scorer, _ = load_model(request.model, request.threads)
+    config = request.config
+    scorer, _ = load_model(config.model_folder, config.threads or default_threads())
     progress = ProgressLine("masking", "leaves")
     try:
         heat = heat_of(

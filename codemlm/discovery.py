@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codemlm.errors import UsageError
+from codemlm.errors import ConfigError
 from codemlm.languages import language_for_path
 from codemlm.source import Failure, Reason
 
@@ -47,7 +46,9 @@ DEFAULT_EXCLUDES = (
     "site-packages",
     "venv",
 )
-"""Names of folders that a walk does not enter."""
+"""Names of folders that a walk does not enter, unless a configuration says otherwise."""
+
+_PLAIN = re.compile(r"[\w.@+-]([\w.@+ -]*[\w.@+-])?")
 
 _GENERATED_NAME = re.compile(r"(_pb2(_grpc)?|_pb|[._]generated)\.pyi?$", re.IGNORECASE)
 _GENERATED_TEXT = re.compile(
@@ -73,21 +74,86 @@ class Target:
     explicit: bool
 
 
+class Patterns:
+    """Gitignore patterns, relative to a folder.
+
+    Args:
+        base: the folder.
+        lines: the patterns.
+
+    Raises:
+        ConfigError: if one is no pattern.
+    """
+
+    def __init__(self, base: str, lines: Sequence[str]) -> None:
+        self.base = base
+        # Plain names, which most patterns are, need no matcher; but what `!` takes back may be one.
+        negated = any(line.startswith("!") for line in lines)
+        self.names = frozenset(() if negated else filter(_PLAIN.fullmatch, lines))
+        rest = [line for line in lines if line not in self.names]
+        self._spec: GitIgnoreSpec | None = None
+        if rest:
+            from pathspec import GitIgnoreSpec
+
+            try:
+                self._spec = GitIgnoreSpec.from_lines(rest)
+            except ValueError as error:
+                raise ConfigError(str(error)) from error
+
+    def match(self, path: str) -> bool:
+        """Whether a path matches; one that ends in a slash is a folder.
+
+        A plain name matches the path's last part alone: who walks has asked about the others.
+        """
+        if path.rstrip("/").rpartition("/")[2] in self.names:
+            return True
+        return self._spec is not None and self._spec.match_file(_relative(path, self.base))
+
+    def below(self, root: str) -> Patterns:
+        """The patterns that hold in a folder that the user named: plain names, if it matches."""
+        if self._spec is None or not self._spec.match_file(_relative(root, self.base)):
+            return self
+        return Patterns(self.base, sorted(self.names))
+
+
+@dataclass(frozen=True, slots=True)
+class WalkRules:
+    """What is left out in a folder.
+
+    Attributes:
+        exclude: patterns of what is left out.
+        force_exclude: whether they hold for explicit files too.
+        include_generated: whether files whose name says that they are generated are read.
+        respect_gitignore: whether ``.gitignore`` files are obeyed.
+    """
+
+    exclude: tuple[Patterns, ...] = (Patterns("", DEFAULT_EXCLUDES),)
+    force_exclude: bool = False
+    include_generated: bool = False
+    respect_gitignore: bool = True
+
+    def match(self, path: str) -> bool:
+        """Whether a path is left out; one that ends in a slash is a folder."""
+        return any(patterns.match(path) for patterns in self.exclude)
+
+    def below(self, root: str) -> WalkRules:
+        """The rules in a folder that the user named: that it is left out itself means nothing."""
+        return replace(self, exclude=tuple(patterns.below(root) for patterns in self.exclude))
+
+
+DEFAULT_RULES = WalkRules()
+
+
 @dataclass(frozen=True)
 class Discovery:
     """Which files a scan reads.
 
     Attributes:
-        exclude: gitignore patterns, relative to the working directory.
-        force_exclude: whether they, and the default ones, hold for explicit files too.
-        include_generated: whether files whose name says that they are generated are read.
-        respect_gitignore: whether ``.gitignore`` files are obeyed.
+        rules_of: the rules that hold in a folder; what it raises is reported, and the folder
+            passed over.
     """
 
-    exclude: Sequence[str] = ()
-    force_exclude: bool = False
-    include_generated: bool = False
-    respect_gitignore: bool = True
+    rules_of: Callable[[str], WalkRules] = lambda _: DEFAULT_RULES
     _seen: set[str] = field(default_factory=set, repr=False)
 
     def files(self, paths: Iterable[str]) -> Iterator[Target | Failure]:
@@ -98,18 +164,22 @@ class Discovery:
             except (OSError, ValueError):
                 yield Target(path, explicit=True)  # reading it says what is wrong
                 continue
-            if not stat.S_ISDIR(mode):
-                if not self.excludes(path) and self._is_new(path):
-                    yield Target(path, explicit=True)
-            elif not self.excludes(path.rstrip("/") + "/"):
-                yield from self._walk(
-                    path, _ancestor_ignores(path) if self.respect_gitignore else []
-                )
+            is_folder = stat.S_ISDIR(mode)
+            try:
+                if self.excludes(path.rstrip("/") + "/" if is_folder else path):
+                    continue
+            except ConfigError as error:
+                yield Failure(path, Reason.CONFIGURATION, str(error), explicit=True)
+                continue
+            if is_folder:
+                yield from self._walk(path)
+            elif self._is_new(path):
+                yield Target(path, explicit=True)
 
-    def _walk(self, root: str, ignores: list[_IgnoreFile]) -> Iterator[Target | Failure]:
+    def _walk(self, root: str) -> Iterator[Target | Failure]:
         # A stack of iterators, not recursion: folders can nest deeper than Python calls.
         stack = [iter([(root, True)])]
-        levels = [list(ignores)]
+        levels = [_ancestor_ignores(root)]
         while stack:
             path, is_folder = next(stack[-1], (None, False))
             if path is None:
@@ -119,42 +189,21 @@ class Discovery:
                 if self._is_new(path):
                     yield Target(path, explicit=False)
             else:
-                found = levels[-1]
-                if self.respect_gitignore:
-                    found = [*found, *_read_ignore(path)]
                 try:
-                    entries = self._entries(path, found)
+                    rules = self.rules_of(path).below(root.rstrip("/") + "/")
+                    found = levels[-1]
+                    if rules.respect_gitignore:
+                        found = [*found, *_read_ignore(path)]
+                    entries = _entries(path, rules, found if rules.respect_gitignore else [])
+                except ConfigError as error:
+                    yield Failure(path, Reason.CONFIGURATION, str(error), explicit=True)
+                    continue
                 except OSError as error:
                     detail = f"folder: {error.strerror or error}"
                     yield Failure(path, Reason.UNREADABLE, detail, explicit=path == root)
                     continue
                 stack.append(iter(entries))
                 levels.append(found)
-
-    def _entries(self, folder: str, ignores: list[_IgnoreFile]) -> list[tuple[str, bool]]:
-        """What to visit in a folder: (path, whether it is a folder), by name.
-
-        Symbolic links to folders are not followed, so loops cannot trap the walk.
-        """
-        prefix = "" if folder in (".", "./") else folder.rstrip("/") + "/"
-        prefix = prefix or ("/" if folder.startswith("/") else "")
-        found: list[tuple[str, bool]] = []
-        with os.scandir(folder) as entries:
-            listed = list(entries)
-        if any(e.name == "pyvenv.cfg" for e in listed):
-            return []  # a virtual environment under a name of its own
-        for entry in sorted(listed, key=lambda e: e.name):
-            is_folder = entry.is_dir(follow_symlinks=False)
-            path = prefix + entry.name
-            if is_folder:
-                wanted = entry.name not in DEFAULT_EXCLUDES
-            else:
-                wanted = language_for_path(entry.name) is not None and not _links_to_folder(entry)
-                wanted = wanted and (self.include_generated or not is_generated_name(entry.name))
-            marked = path + "/" if is_folder else path
-            if wanted and not self._matches(marked) and not _is_ignored(marked, ignores):
-                found.append((path, is_folder))
-        return found
 
     def _is_new(self, path: str) -> bool:
         real = os.path.realpath(path)
@@ -164,28 +213,50 @@ class Discovery:
         return True
 
     def excludes(self, path: str) -> bool:
-        """Whether an explicit path is left out: it lies in an excluded folder, or matches."""
-        if not self.force_exclude:
-            return False
-        parts = _relative(path).split("/")
+        """Whether an explicit path is left out: it matches, or a folder does that it lies in.
+
+        Raises:
+            ConfigError: if the configuration that holds there cannot be used.
+        """
+        rules = self.rules_of(path if path.endswith("/") else os.path.dirname(path) or ".")  # noqa: PTH120
+        return rules.force_exclude and self.leaves_out(path)
+
+    def leaves_out(self, path: str) -> bool:
+        """Whether a walk would leave ``path`` out by its patterns; ignore files play no part.
+
+        Raises:
+            ConfigError: if the configuration that holds there cannot be used.
+        """
+        rules = self.rules_of(path if path.endswith("/") else os.path.dirname(path) or ".")  # noqa: PTH120
+        tail = "/" if path.endswith("/") else ""
+        parts = _relative(path, "").rstrip("/").split("/")
         folders = ["/".join(parts[: i + 1]) + "/" for i in range(len(parts) - 1)]
-        return (
-            any(part in DEFAULT_EXCLUDES for part in parts[:-1])
-            or any(self._matches(folder) for folder in folders)
-            or self._matches(path)
-        )
+        return any(map(rules.match, [*folders, "/".join(parts) + tail]))
 
-    def _matches(self, path: str) -> bool:
-        return self._spec is not None and self._spec.match_file(_relative(path))
 
-    @cached_property
-    def _spec(self) -> GitIgnoreSpec | None:
-        from pathspec import GitIgnoreSpec
+def _entries(folder: str, rules: WalkRules, ignores: list[_IgnoreFile]) -> list[tuple[str, bool]]:
+    """What to visit in a folder: (path, whether it is a folder), by name.
 
-        try:
-            return GitIgnoreSpec.from_lines(self.exclude) if self.exclude else None
-        except ValueError as error:
-            raise UsageError(f"--exclude: {error}") from error
+    Symbolic links to folders are not followed, so loops cannot trap the walk.
+    """
+    prefix = "" if folder in (".", "./") else folder.rstrip("/") + "/"
+    prefix = prefix or ("/" if folder.startswith("/") else "")
+    found: list[tuple[str, bool]] = []
+    with os.scandir(folder) as entries:
+        listed = list(entries)
+    if any(e.name == "pyvenv.cfg" for e in listed):
+        return []  # a virtual environment under a name of its own
+    for entry in sorted(listed, key=lambda e: e.name):
+        is_folder = entry.is_dir(follow_symlinks=False)
+        path = prefix + entry.name
+        if not is_folder:
+            wanted = language_for_path(entry.name) is not None and not _links_to_folder(entry)
+            if not wanted or (is_generated_name(entry.name) and not rules.include_generated):
+                continue
+        marked = path + "/" if is_folder else path
+        if not rules.match(marked) and not _is_ignored(marked, ignores):
+            found.append((path, is_folder))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +285,13 @@ def is_generated(source: bytes) -> bool:
     return header is not None and _GENERATED_TEXT.search(header[0]) is not None
 
 
-def _relative(path: str) -> str:
-    """``path`` relative to the working directory where it lies below it, else absolute.
+def _relative(path: str, base: str) -> str:
+    """``path`` relative to the folder ``base`` where it lies below it, else absolute.
 
-    The separator is ``/``, and a final one is kept.
+    The separator is ``/``, and a final one is kept. An empty base is the working directory.
     """
     tail = "/" if path.endswith("/") else ""
-    relative = os.path.relpath(path)
+    relative = os.path.relpath(path, base or None)
     if relative.startswith(".."):
         relative = os.path.abspath(path).lstrip(os.sep)  # noqa: PTH100
     return relative.replace(os.sep, "/") + tail

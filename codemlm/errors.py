@@ -4,6 +4,7 @@
 
     CodemlmError            user or environment trouble; the message names the file and the remedy
     ├── UsageError          the command line or a call asks for something that cannot be
+    │   └── ConfigError     a configuration file, or a value of it, that cannot be used
     ├── SourceError         a source file that cannot be read, decoded or parsed
     ├── ModelError          the model is missing, corrupt, or made for another version
     ├── CorpusError         a corpus, shard or repository that cannot be used
@@ -22,6 +23,10 @@ class CodemlmError(Exception):
 
 class UsageError(CodemlmError):
     """The request itself cannot be met (bad option, missing path)."""
+
+
+class ConfigError(UsageError):
+    """A configuration file, or a value of it, that cannot be used."""
 
 
 class SourceError(CodemlmError):

@@ -6,10 +6,11 @@ large enough to fill batches, and small enough that memory stays flat and result
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from codemlm.calibration import Calibration
+from codemlm.config import Config
 from codemlm.discovery import Target, is_generated
 from codemlm.errors import CodemlmError, SourceError
 from codemlm.findings import Finding, judge, propose
@@ -34,27 +35,55 @@ LEAST_MASKINGS = 4
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
-    """What a scan reports.
+    """What a scan reports of a file.
 
     Attributes:
         min_confidence: least confidence of a finding; None: the calibration's threshold.
+        rule_confidence: the same by rule prefix; the longest that fits a rule decides.
         select, ignore: prefixes of rule codes; the longest that fits a rule decides.
+        never: prefixes of rules that are not reported, whatever is selected.
         include_generated: whether discovered files that say they are generated are scanned.
         max_bytes: size above which files are left out.
         debug: whether an internal error is raised instead of reported as the file's failure.
     """
 
     min_confidence: float | None = None
+    rule_confidence: Mapping[str, float] = field(default_factory=dict)
     select: tuple[str, ...] = ("",)
     ignore: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
     include_generated: bool = False
     max_bytes: int = MAX_BYTES
     debug: bool = False
 
+    @classmethod
+    def of(cls, config: Config, path: str, *, debug: bool = False) -> ScanOptions:
+        """What a configuration says of the file ``path``."""
+        by_rule = dict(config.min_confidence)
+        return cls(
+            min_confidence=by_rule.pop("", None),
+            rule_confidence=by_rule,
+            select=(*config.select, *config.extend_select),
+            ignore=config.ignore,
+            never=config.ignored_in(path),
+            include_generated=config.include_generated,
+            max_bytes=config.max_bytes,
+            debug=debug,
+        )
+
     def wants(self, rule: str) -> bool:
         """Whether findings of ``rule`` are reported."""
+        if rule.startswith(self.never):
+            return False
         chosen = max((len(p) for p in self.select if rule.startswith(p)), default=-1)
         return chosen > max((len(p) for p in self.ignore if rule.startswith(p)), default=-1)
+
+    def least(self, rule: str, threshold: float) -> float:
+        """Least confidence of a finding of ``rule``, where the calibration says ``threshold``."""
+        fitting = [prefix for prefix in self.rule_confidence if rule.startswith(prefix)]
+        if fitting:
+            return self.rule_confidence[max(fitting, key=len)]
+        return threshold if self.min_confidence is None else self.min_confidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +122,22 @@ class Scanner:
     Args:
         scorer: the model's scorer.
         calibration: the model's calibration.
-        options: what is reported.
+        options: what is reported; a function of the path where that differs from file to file.
     """
 
     def __init__(
         self,
         scorer: Scorer,
         calibration: Calibration,
-        options: ScanOptions | None = None,
+        options: ScanOptions | Callable[[str], ScanOptions] | None = None,
     ) -> None:
         self.scorer = scorer
         self.calibration = calibration
         self.options = options or ScanOptions()
+
+    def options_of(self, path: str) -> ScanOptions:
+        """What is reported of a file."""
+        return self.options if isinstance(self.options, ScanOptions) else self.options(path)
 
     def scan(self, targets: Iterable[Target | Failure]) -> Iterator[FileResult | Failure]:
         """Results of files in the order of ``targets``; trouble with a file is a result too."""
@@ -158,7 +191,10 @@ class Scanner:
     def _read(self, target: Target | Failure) -> SourceFile | FileResult | Failure:
         if isinstance(target, Failure):
             return target
-        options = self.options
+        try:
+            options = self.options_of(target.path)
+        except CodemlmError as error:
+            return Failure(target.path, Reason.CONFIGURATION, str(error), explicit=True)
         read = read_source(target.path, explicit=target.explicit, limit=options.max_bytes)
         passed_over = not (target.explicit or options.include_generated)
         if isinstance(read, SourceFile) and passed_over and is_generated(read.source):
@@ -196,7 +232,7 @@ class Scanner:
         except Exception as error:  # noqa: BLE001  # as above
             if len(works) == 1:
                 return {id(works[0]): self._failure(works[0].result.path, error)}
-            self._failure("", error)
+            self._failure(works[0].result.path, error)
             alone: dict[int, list[Finding] | Failure] = {}
             for work in works:
                 alone |= self._find([work])
@@ -207,15 +243,17 @@ class Scanner:
         """The failure that an exception is, unless it must not be passed over."""
         if isinstance(error, SourceError):
             return Failure(path, Reason.UNDECODABLE, str(error))
-        if self.options.debug or isinstance(error, CodemlmError):
+        if self.options_of(path).debug or isinstance(error, CodemlmError):
             raise error
         return Failure(path, Reason.INTERNAL, f"{type(error).__name__}: {error}")
 
     def _report(self, work: _Work, found: Sequence[Finding]) -> FileResult:
-        options = self.options
-        least = options.min_confidence
-        least = self.calibration.threshold if least is None else least
-        wanted = [f for f in found if f.confidence >= least and options.wants(f.rule)]
+        options, threshold = self.options_of(work.result.path), self.calibration.threshold
+        wanted = [
+            f
+            for f in found
+            if f.confidence >= options.least(f.rule, threshold) and options.wants(f.rule)
+        ]
         if not wanted:
             return work.result
         index = LineIndex(work.parsed.source)

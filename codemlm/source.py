@@ -28,6 +28,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too large"
     BINARY = "binary"
     UNDECODABLE = "undecodable"
+    CONFIGURATION = "configuration"
     INTERNAL = "internal error"
 
 
@@ -68,7 +69,7 @@ class Failure:
     @property
     def is_error(self) -> bool:
         """Whether the failure must not go unnoticed: it makes the exit code 2."""
-        return self.reason is Reason.INTERNAL or (
+        return self.reason in (Reason.INTERNAL, Reason.CONFIGURATION) or (
             self.explicit and self.reason is not Reason.TOO_LARGE
         )
 

@@ -1,7 +1,7 @@
 """Output formats of a scan: a module each, behind one protocol.
 
-Nothing of a format is imported before it is asked for, so that this table costs the command line
-nothing.
+Their names are in `codemlm.config_kinds`, where the command line reads them without this package.
+Nothing of a format is imported before it is asked for.
 """
 
 from __future__ import annotations
@@ -11,24 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from codemlm.formats.base import Reporter, Settings
 
-FORMATS = {
-    "full": "code frames",
-    "concise": "a line a finding",
-    "json": "an object a line",
-    "sarif": "SARIF 2.1.0, as GitHub's code scanning takes it",
-    "github": "annotations of a GitHub workflow",
-    "gitlab": "GitLab's Code Quality report",
-    "rdjson": "reviewdog's diagnostics",
-    "junit": "JUnit's XML",
-}
-"""Names of the formats, and what they print."""
-
 
 def make_reporter(kind: str, settings: Settings, *, statistics: bool = False) -> Reporter:
     """The reporter of a format.
 
     Args:
-        kind: one of FORMATS.
+        kind: one of `codemlm.config_kinds.FORMATS`.
         settings: where it prints, and how.
         statistics: whether only counts are wanted.
     """

@@ -86,11 +86,11 @@ def load(folder: Path | None, threads: int) -> tuple[Scorer, Calibration]:
 
 def main() -> int:
     """The command line with the fake."""
-    from codemlm import cli, commands
+    from codemlm import cli, commands, scan_command
 
     commands.load_model = load
     if os.environ.get("FAKE_CRASH"):
-        commands.scan = lambda request: 1 // 0
+        scan_command.scan = lambda request: 1 // 0
     return cli.main()
 
 

@@ -21,6 +21,7 @@ import pytest
 
 from codemlm import cli, commands
 from tests.cli import fake
+from tests.cli.test_process import STEERING
 
 HERE = Path(__file__).parent
 
@@ -61,7 +62,7 @@ def test_case(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     make_files(case)
-    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "CODEMLM_OUTPUT_FORMAT", "CODEMLM_MODEL"):
+    for name in STEERING:
         monkeypatch.delenv(name, raising=False)
     for name, value in case.get("env", {}).items():
         monkeypatch.setenv(name, value)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from codemlm import cli, commands
+from codemlm import cli, scan_command
 
 ROOT = Path(__file__).parents[2]
 STEERING = {
@@ -148,7 +148,7 @@ def missing(name: str) -> Any:
 def test_missing_extras_are_named(
     name: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(commands, "scan", missing(name))
+    monkeypatch.setattr(scan_command, "scan", missing(name))
     assert cli.main(["scan"]) == cli.ERROR
     assert capsys.readouterr().err.startswith(message)
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from codemlm import discovery
-from codemlm.discovery import Discovery, Target, is_generated, is_generated_name
-from codemlm.errors import UsageError
+from codemlm.discovery import (
+    Discovery,
+    Patterns,
+    Target,
+    WalkRules,
+    is_generated,
+    is_generated_name,
+)
+from codemlm.errors import ConfigError
 from codemlm.source import Failure, Reason
 
 
@@ -33,8 +41,11 @@ def make(*names: str, **contents: str) -> None:
 
 
 def found(*paths: str, **settings: object) -> list[str]:
-    """Paths of the targets; failures as ``!path``."""
-    results = Discovery(**settings).files(paths or ["."])  # type: ignore[arg-type]
+    """Paths of the targets; failures as ``!path``. ``exclude`` adds to the usual folders."""
+    exclude: Any = settings.pop("exclude", ())
+    patterns = (Patterns("", discovery.DEFAULT_EXCLUDES), Patterns("", exclude))
+    rules = WalkRules(exclude=patterns, **settings)  # type: ignore[arg-type]
+    results = Discovery(lambda _: rules).files(paths or ["."])
     return [f"!{r.path}" if isinstance(r, Failure) else r.path for r in results]
 
 
@@ -73,8 +84,26 @@ def test_exclude_patterns() -> None:
     assert found(exclude=["x.py", "!/c/x.py"]) == ["c/x.py", "gen_1.py", "y.py"]
     assert found("a/x.py", exclude=["a/"]) == ["a/x.py"]
     assert found("a/x.py", "c", exclude=["a/", "c"], force_exclude=True) == []
-    with pytest.raises(UsageError, match="--exclude"):
+    with pytest.raises(ConfigError):
         found(exclude=["!"])
+    os.chdir("a")
+    assert Patterns("..", ["/a/b/"]).match("b/x.py")  # patterns have a folder of their own
+    assert not Patterns("", ["/a/b/"]).match("b/x.py")
+
+
+def test_each_folder_has_its_rules() -> None:
+    make("a/x.py", "b/x.py", "b/y.py", "bad/x.py")
+
+    def rules_of(folder: str) -> WalkRules:
+        if folder == "bad":
+            raise ConfigError("bad/codemlm.toml: unknown key")
+        return WalkRules(exclude=(Patterns(folder, ["x.py"] if folder == "b" else []),))
+
+    results = list(Discovery(rules_of).files(["."]))
+    assert [r.path for r in results] == ["a/x.py", "b/y.py", "bad"]
+    assert results[2] == Failure(
+        "bad", Reason.CONFIGURATION, "bad/codemlm.toml: unknown key", explicit=True
+    )
 
 
 def test_gitignore() -> None:

@@ -18,9 +18,9 @@ import pytest
 
 import codemlm
 from codemlm.calibration import Calibration
+from codemlm.config_kinds import FORMATS
 from codemlm.findings import Finding, Suggestion
 from codemlm.fingerprints import fingerprints
-from codemlm.formats import FORMATS
 from codemlm.formats.base import RepositoryPaths, measured_precision
 from codemlm.positions import LineIndex
 from codemlm.rules import RULES

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from codemlm.config_kinds import FORMATS
 from codemlm.findings import Suggestion
-from codemlm.formats import FORMATS
 from codemlm.frames import CodeFrame, Mark, full_rows, lay_out
 from codemlm.heatmap import LeafHeat, heat_record, worst
 from codemlm.listing import Listing, style_of

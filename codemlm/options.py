@@ -1,0 +1,130 @@
+"""Options of the command line that set keys of the configuration, made from the table of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from codemlm import config_kinds as kinds
+from codemlm.config import KEYS, Key, Layer
+from codemlm.config_kinds import Kind
+
+Decorator = Callable[..., Any]
+
+_METAVARS: dict[Kind, str] = {
+    kinds.CODES: "CODES",
+    kinds.GLOBS: "GLOB",
+    kinds.CODES_BY_GLOB: "GLOB:CODES",
+    kinds.PROBABILITIES: "P|CODE=P",
+    kinds.NUMBER: "N",
+    kinds.COUNT: "N",
+    kinds.PATH: "PATH",
+}
+_TYPES: dict[Kind, click.ParamType[Any]] = {
+    kinds.NUMBER: click.FLOAT,
+    kinds.COUNT: click.INT,
+    kinds.FORMAT: click.Choice(list(kinds.FORMATS)),
+}
+_REPEATED = (kinds.CODES, kinds.GLOBS, kinds.CODES_BY_GLOB, kinds.PROBABILITIES)
+_ALIASES = {"output-format": "--format"}
+
+
+def together(*options: Decorator) -> Decorator:
+    """One decorator out of several."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def config_options(*names: str) -> Decorator:
+    """Options that set keys, and those that say where the configuration comes from.
+
+    Args:
+        names: the keys; none: all that have an option.
+    """
+    keys = [KEYS[name] for name in names] if names else [k for k in KEYS.values() if k.option]
+    return together(
+        *map(_option, keys),
+        click.option(
+            "--config",
+            multiple=True,
+            metavar="FILE|KEY=VALUE",
+            help="A configuration file that holds instead of those found, or one value in TOML.",
+        ),
+        click.option("--isolated", is_flag=True, help="Read no configuration file."),
+    )
+
+
+def config_layers(given: Mapping[str, Any]) -> list[Layer]:
+    """What the options of ``config_options`` set; options that were not given set nothing.
+
+    Args:
+        given: click's parameters.
+    """
+    layers = []
+    for key in KEYS.values():
+        value = given.get(_parameter(key))
+        if value is not None and value != ():
+            layers.append(Layer({key.name: _as_toml(key, value)}, key.option))
+    return layers
+
+
+def _parameter(key: Key) -> str:
+    return "key_" + key.name.replace("-", "_")
+
+
+def _option(key: Key) -> Decorator:
+    text = key.help
+    if key.kind is kinds.FLAG:
+        pair = f"{key.option}/--no-{key.option.removeprefix('--')}"
+        return click.option(pair, _parameter(key), default=None, help=text)
+    if key.unset:
+        text += f"  [default: {key.unset}]"
+    if key.env:
+        text += f"  [env: {key.env}]"
+    names = [key.option, *([_ALIASES[key.name]] if key.name in _ALIASES else [])]
+    return click.option(
+        *names,
+        _parameter(key),
+        type=_TYPES.get(key.kind, click.STRING),
+        multiple=key.kind in _REPEATED,
+        metavar=_METAVARS.get(key.kind),
+        help=text,
+    )
+
+
+def _as_toml(key: Key, value: Any) -> object:
+    """An option's value as a file would have it."""
+    if key.kind is kinds.CODES:
+        return [code.strip() for one in value for code in one.split(",") if code.strip()]
+    if key.kind is kinds.CODES_BY_GLOB:
+        table: dict[str, list[str]] = {}
+        for one in value:
+            glob, colon, codes = one.rpartition(":")
+            if not (colon and glob):
+                raise click.BadParameter(f"{one!r} is not GLOB:CODES", param_hint=key.option)
+            table.setdefault(glob, []).extend(codes.split(","))
+        return table
+    if key.kind is kinds.PROBABILITIES:
+        return _probabilities(key, value)
+    return list(value) if key.kind is kinds.GLOBS else value
+
+
+def _probabilities(key: Key, values: tuple[str, ...]) -> object:
+    by_code: dict[str, float] = {}
+    for one in values:
+        code, _, number = one.rpartition("=")
+        try:
+            by_code[code.strip() or kinds.ALL_RULES] = float(number)
+        except ValueError as error:
+            raise click.BadParameter(
+                f"{one!r} is not P or CODE=P", param_hint=key.option
+            ) from error
+    everything = by_code.get(kinds.ALL_RULES)
+    return everything if everything is not None and len(by_code) == 1 else by_code

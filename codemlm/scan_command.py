@@ -1,0 +1,132 @@
+"""What `codemlm scan` does, once the command line is read."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from codemlm import commands
+from codemlm.commands import STDIN, failure_line, opened, read_stdin
+from codemlm.config_files import ConfigFiles, ConfigRequest
+from codemlm.source import Failure
+from codemlm.terminal import Prefetch, ProgressLine, default_threads, wants_color, width_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from codemlm.formats.base import Reporter
+    from codemlm.report import Summary
+    from codemlm.scanner import FileResult, Scanner, ScanOptions
+    from codemlm.scoring import LeafModel
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRequest:
+    """What `codemlm scan` was asked for; see its options."""
+
+    paths: Sequence[str]
+    config: ConfigRequest
+    output_file: str | None = None
+    color: str = "auto"
+    quiet: bool = False
+    stdin_filename: str = "<stdin>"
+    exit_zero: bool = False
+    statistics: bool = False
+    debug: bool = False
+
+
+def scan(request: ScanRequest) -> int:
+    """Runs `codemlm scan`; returns the exit code.
+
+    Raises:
+        UsageError: if what was asked for, or the configuration of the working directory, cannot be.
+        ModelError: if there is no model.
+    """
+    started = time.monotonic()
+    files = request.config.files()
+    config = files.of_folder(".").config
+    from codemlm.formats import make_reporter
+    from codemlm.formats.base import Settings, measured_precision
+    from codemlm.scanner import Scanner
+
+    scorer, calibration = commands.load_model(
+        config.model_folder, config.threads or default_threads()
+    )
+    scanner = Scanner(scorer, calibration, _options_by_path(files, debug=request.debug))
+    with opened(request.output_file) as out:
+        settings = Settings(
+            out,
+            color=wants_color(request.color, out),
+            width=width_of(out),
+            precision=measured_precision(calibration),
+        )
+        reporter = make_reporter(config.output_format, settings, statistics=request.statistics)
+        summary = _scan_all(request, files, scanner, reporter)
+    if not request.quiet:
+        sys.stderr.write(summary.text(time.monotonic() - started) + "\n")
+    if summary.errors:
+        return 2
+    return 1 if summary.findings and not request.exit_zero else 0
+
+
+def _options_by_path(files: ConfigFiles, *, debug: bool) -> Callable[[str], ScanOptions]:
+    from codemlm.scanner import ScanOptions
+
+    @lru_cache(maxsize=256)  # a file is asked for a few times, soon after one another
+    def options_of(path: str) -> ScanOptions:
+        return ScanOptions.of(files.of_file(path).config, path, debug=debug)
+
+    return options_of
+
+
+def _scan_all(
+    request: ScanRequest, files: ConfigFiles, scanner: Scanner, reporter: Reporter
+) -> Summary:
+    from codemlm.discovery import Discovery
+    from codemlm.report import Summary
+
+    discovery = Discovery(files.walk_rules)
+    summary, progress = Summary(), ProgressLine("scanning", "files")
+    scanner.scorer.model = _Watched(scanner.scorer.model, progress.refresh)
+    targets = Prefetch(discovery.files(path for path in request.paths if path != STDIN))
+    results = scanner.scan(targets)
+    if STDIN in request.paths and not discovery.excludes(request.stdin_filename):
+        results = itertools.chain([_scan_stdin(scanner, request.stdin_filename)], results)
+    try:
+        for done, result in enumerate(results, start=1):
+            summary.add(result)
+            if isinstance(result, Failure):
+                if result.is_error or result.explicit:
+                    progress.clear()
+                    sys.stderr.write(failure_line(result))
+            elif result.findings:
+                progress.clear()
+                reporter.file(result)
+            progress.update(done, targets.found if targets.complete else None, result.path)
+    finally:
+        progress.clear()
+    reporter.finish(summary)
+    return summary
+
+
+class _Watched:
+    """A model that says when it is at work, so that progress shows within long files too."""
+
+    def __init__(self, model: LeafModel, tell: Callable[[], None]) -> None:
+        self._model, self._tell = model, tell
+        self.num_global, self.window = model.num_global, model.window
+
+    def run(self, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """As the model's."""
+        self._tell()
+        return self._model.run(arrays)
+
+
+def _scan_stdin(scanner: Scanner, name: str) -> FileResult | Failure:
+    read = read_stdin(name)
+    return read if isinstance(read, Failure) else scanner.scan_source(read)
