@@ -1,36 +1,119 @@
-"""Which alternatives are possible at a leaf: those that parse there and resolve."""
+"""Which alternatives are possible at a leaf: those that parse there and resolve.
+
+A candidate of the model may stand for more than its text. At a name, a receiver of which that name
+is a known member stands for the member: `self` at `rows` for `self.rows`. At a member, [DELETE]
+stands for the bare name. Near spellings come in even where the model did not think of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 import numpy as np
 
 from codemlm.injection import operator_kind
+from codemlm.members import MEMBER_ROLES, Members
 from codemlm.scopes import names_in_reach
 from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative
+from codemlm.similarity import Spellings, is_near_spelling
 from codemlm.syntax import ParsedFile, node_type_names
-from codemlm.types import Role
+from codemlm.types import NAME_ROLES, Role
 
-_MEMBER_ROLES = frozenset({Role.ATTRIBUTE, Role.METHOD, Role.ATTRIBUTE_BINDING})
-_RECEIVER_ROLES = frozenset({Role.READ, Role.CALL, Role.TYPE, *_MEMBER_ROLES})
+FLOOR = 1e-4
+"""Likelihood of an alternative that the model did not think of."""
+_RARE = 2
+"""A name that occurs this often at the most may be a misspelling."""
+_VARIABLES = frozenset({Role.READ, Role.UPDATE, Role.CALL})
+_SPELT = frozenset({Role.READ, Role.CALL, Role.KEYWORD_ARGUMENT, *MEMBER_ROLES})
 
 
 class Context:
-    """What of a file decides which alternatives are possible at a leaf."""
+    """What of a file decides which alternatives are possible at a leaf.
 
-    def __init__(self, parsed: ParsedFile) -> None:
+    Args:
+        parsed: the file.
+        common: names that are common everywhere; members may be misspellings of them.
+    """
+
+    def __init__(self, parsed: ParsedFile, common: Spellings | None = None) -> None:
         self.parsed = parsed
+        self.common = common
         self.spec = parsed.language
         self.names = node_type_names(parsed.language)
         self._reach: dict[int, frozenset[str]] = {}
-        self._keywords: dict[int, set[str]] | None = None
-        self._conditions: frozenset[int] | None = None
-        self._members: dict[str, set[str]] | None = None
+        self._near: dict[tuple[str, bool], tuple[str, ...]] = {}
 
     def possible(self, leaf: int, alternatives: Iterable[Alternative]) -> list[Alternative]:
-        """The alternatives that could stand at the leaf: they parse there and resolve."""
-        return [a for a in alternatives if self.allows(leaf, a.text)]
+        """What could stand at the leaf, so that it parses and resolves.
+
+        First what the model's alternatives stand for, in their order; then near spellings and
+        ``self.`` before the name, both with the likelihood ``FLOOR``.
+        """
+        found: dict[str, float] = {}
+        for alternative in alternatives:
+            for text in self.readings(leaf, alternative.text):
+                found.setdefault(text, alternative.likelihood)
+        for text in self._unthought(leaf):
+            found.setdefault(text, FLOOR)
+        return [Alternative(text, likelihood) for text, likelihood in found.items()]
+
+    def readings(self, leaf: int, text: str) -> Iterator[str]:
+        """What a candidate may stand for at the leaf, likelier first; nothing where impossible.
+
+        A text with a dot is the leaf's with a prefix, and the leaf's own text is what is left of
+        it without the one that it has.
+        """
+        role, shown = Role(int(self.parsed.roles[leaf])), self.parsed.text(leaf)
+        if role in MEMBER_ROLES and text == DELETE_TEXT:
+            if self.members.is_droppable(leaf, self.reach_at(leaf)):
+                yield shown
+            return
+        prefixes = role in _VARIABLES and text.isidentifier() and self.members.belongs(leaf, text)
+        if prefixes and text in self.reach_at(leaf):
+            yield f"{text}{self.spec.member_access}{shown}"
+            if text in self.spec.self_names or text in self.members.imported:
+                return
+        if self.allows(leaf, text):
+            yield text
+
+    def _unthought(self, leaf: int) -> Iterator[str]:
+        role, shown = Role(int(self.parsed.roles[leaf])), self.parsed.text(leaf)
+        if role in _SPELT and self._counts[shown] <= _RARE:
+            yield from (text for text in self._spellings(leaf, role) if self.allows(leaf, text))
+        if role in _VARIABLES:
+            reach = self.reach_at(leaf)
+            for owner in sorted(self.spec.self_names, reverse=True):
+                if owner in reach and self.members.belongs(leaf, owner):
+                    yield f"{owner}{self.spec.member_access}{shown}"
+
+    def _spellings(self, leaf: int, role: Role) -> tuple[str, ...]:
+        """Names of the file, and common ones, that the leaf may be a misspelling of."""
+        shown, common = self.parsed.text(leaf), self.common
+        free = role not in _VARIABLES  # a variable must be bound in the file
+        if (shown, free) not in self._near:
+            near = self._names.near(shown)
+            if free and common is not None and shown not in common.names:
+                near = tuple(dict.fromkeys((*near, *common.near(shown))))
+            self._near[shown, free] = near
+        return self._near[shown, free]
+
+    @cached_property
+    def _counts(self) -> Counter[str]:
+        """How often each name occurs."""
+        roles, texts = self.parsed.roles.tolist(), self.parsed.texts
+        ids = self.parsed.text_ids.tolist()
+        return Counter(texts[i] for role, i in zip(roles, ids, strict=True) if role in NAME_ROLES)
+
+    @cached_property
+    def _names(self) -> Spellings:
+        return Spellings(self._counts)
+
+    @cached_property
+    def members(self) -> Members:
+        """Members of the file's names."""
+        return Members(self.parsed)
 
     def allows(self, leaf: int, text: str) -> bool:
         """Whether ``text`` could stand in place of the leaf."""
@@ -46,12 +129,14 @@ class Context:
         if not text.isidentifier() or text in self.spec.reserved or text == "_":
             return False
         if role in (Role.READ, Role.UPDATE, Role.CALL):
-            in_reach = text in self.reach(int(self.parsed.scopes_of[leaf]))
-            return in_reach and self._has_member(leaf, text)
+            if text not in self.reach_at(leaf):
+                return False
+            return self._has_member(leaf, text) or is_near_spelling(shown, text)
         if role is Role.KEYWORD_ARGUMENT:
             return text not in self._sibling_keywords(leaf)
-        receiver = self._receiver(leaf)
-        return not receiver or text in self.members.get(receiver, ())
+        receiver = self.members.receiver(leaf)
+        known = not receiver or text in self.members.of.get(receiver, ())
+        return known or is_near_spelling(shown, text)
 
     def _has_member(self, leaf: int, text: str) -> bool:
         """Whether ``text`` could be a receiver where ``leaf`` is one.
@@ -61,35 +146,12 @@ class Context:
         parsed = self.parsed
         if leaf + 2 >= len(parsed) or parsed.text(leaf + 1) != self.spec.member_access:
             return True
-        if parsed.roles[leaf + 2] not in _MEMBER_ROLES:
+        if parsed.roles[leaf + 2] not in MEMBER_ROLES:
             return True
-        known = self.members.get(text)
+        known = self.members.of.get(text)
         if known is None:
             return text not in self.spec.self_names
         return parsed.text(leaf + 2) in known
-
-    def _receiver(self, leaf: int) -> str:
-        """The plain name before the dot, "" where the receiver is an expression."""
-        if leaf < 2 or self.parsed.roles[leaf - 2] not in _RECEIVER_ROLES:
-            return ""
-        return self.parsed.text(leaf - 2)
-
-    @property
-    def members(self) -> dict[str, set[str]]:
-        """Members that each plain name is used with; what classes define belongs to receivers."""
-        if self._members is None:
-            parsed = self.parsed
-            self._members = {}
-            for leaf in np.flatnonzero(np.isin(parsed.roles, list(_MEMBER_ROLES))).tolist():
-                receiver = self._receiver(leaf)
-                if receiver:
-                    self._members.setdefault(receiver, set()).add(parsed.text(leaf))
-            for scope in parsed.scopes:
-                if scope.kind == "class":
-                    for name in self.spec.self_names:
-                        defined = self._members.setdefault(name, set())
-                        defined.update(parsed.texts[t] for t in scope.bindings)
-        return self._members
 
     def _allows_operator(self, leaf: int, shown: str, text: str) -> bool:
         parent = self.names[self.parsed.parents[leaf]]
@@ -101,6 +163,10 @@ class Context:
         same = any(shown in ops and text in ops for ops in self.spec.operator_classes.values())
         return same or text in self.spec.operator_neighbours.get(shown, ())
 
+    def reach_at(self, leaf: int) -> frozenset[str]:
+        """Names that a read at the leaf can see."""
+        return self.reach(int(self.parsed.scopes_of[leaf]))
+
     def reach(self, scope: int) -> frozenset[str]:
         """Names that a read in the scope can see, builtins included."""
         found = self._reach.get(scope)
@@ -109,26 +175,26 @@ class Context:
             found = self._reach[scope] = frozenset(names) | self.spec.builtins
         return found
 
-    @property
+    @cached_property
     def conditions(self) -> frozenset[int]:
         """Starts of conditions that a negation may be put before."""
-        if self._conditions is None:
-            self._conditions = frozenset(
-                start
-                for start, _, kind, _ in self.parsed.conditions
-                if self.names[kind] in self.spec.negatable
-            )
-        return self._conditions
+        return frozenset(
+            start
+            for start, _, kind, _ in self.parsed.conditions
+            if self.names[kind] in self.spec.negatable
+        )
 
     def _sibling_keywords(self, leaf: int) -> set[str]:
         parsed = self.parsed
-        if self._keywords is None:
-            self._keywords = {}
-            for index in range(len(parsed)):
-                if parsed.roles[index] == Role.KEYWORD_ARGUMENT:
-                    call = parsed.node_parents[int(parsed.parent_nodes[index])]
-                    self._keywords.setdefault(call, set()).add(parsed.text(index))
         return self._keywords.get(parsed.node_parents[int(parsed.parent_nodes[leaf])], set())
+
+    @cached_property
+    def _keywords(self) -> dict[int, set[str]]:
+        """Names of keyword arguments by call."""
+        parsed, found = self.parsed, defaultdict[int, set[str]](set)
+        for leaf in np.flatnonzero(parsed.roles == Role.KEYWORD_ARGUMENT).tolist():
+            found[parsed.node_parents[int(parsed.parent_nodes[leaf])]].add(parsed.text(leaf))
+        return found
 
 
 def is_informative(parsed: ParsedFile, leaf: int) -> bool:

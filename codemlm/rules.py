@@ -30,6 +30,7 @@ class Rule:
     limits: str
 
 
+MISSING_PREFIX, ADDED_PREFIX = "CM117", "CM118"
 UNDEFINED_NAME = "CM201"
 
 _RULES = (
@@ -209,6 +210,26 @@ _RULES = (
         "well, or the guard lets the bad case pass.",
         "Judged by what the branch does. A condition that is a single call says little about which "
         "outcome is the good one.",
+    ),
+    Rule(
+        MISSING_PREFIX,
+        "missing-prefix",
+        "A member was probably meant, such as `self.name`, where the bare name stands.",
+        ("return rows", "return self.rows"),
+        None,
+        "A parameter or a name of the module is read, and the object's own value is not. Where the "
+        "bare name is bound nowhere, `undefined-name` reports it instead.",
+        "The file has to use the member with that prefix elsewhere, or bind it in the class around. "
+        "An object and a parameter often share a name on purpose, most of all in `__init__`.",
+    ),
+    Rule(
+        ADDED_PREFIX,
+        "added-prefix",
+        "The bare name was probably meant where a member stands, such as `self.name`.",
+        ("self.rows = sorted(self.rows)", "self.rows = sorted(rows)"),
+        None,
+        "The object's value is read before it is set, or an old one where a new one was passed in.",
+        "The bare name has to be in reach. Where both hold the same value, either is right.",
     ),
     Rule(
         UNDEFINED_NAME,

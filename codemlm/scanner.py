@@ -183,10 +183,11 @@ class Scanner:
         self, parsed: ParsedFile, file: FileToScore, scores: list[LeafScore], *, stub: bool
     ) -> list[Finding]:
         limit = max(LEAST_MASKINGS, len(scores) // LEAVES_PER_MASKING)
-        leaves = propose(parsed, scores, limit)
+        common = self.scorer.common
+        leaves = propose(parsed, scores, limit, common)
         masked = {s.leaf: s for s in self.scorer.score_masked(file, leaves)} if leaves else {}
         undefined = {name.leaf: name.candidates for name in undefined_names(parsed, stub=stub)}
-        return judge(parsed, scores, masked, undefined, self.calibration)
+        return judge(parsed, scores, masked, undefined, self.calibration, common)
 
     def _read(self, target: Target | Failure) -> SourceFile | FileResult | Failure:
         if isinstance(target, Failure):

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 from codemlm.batches import Batch, WindowShape
 from codemlm.masking import MASKED, is_scored, show
+from codemlm.similarity import Spellings
 from codemlm.tokenizer import SPECIALS, LeafTokenizer
 from codemlm.units import EncodedFile
 from codemlm.windows import ScanWindow, plan_windows, window_around
@@ -106,6 +108,11 @@ class Scorer:
         self.batch_windows = batch_windows
         self.margin = model.window // 6 if margin is None else margin
         self.shape = WindowShape.for_window(model.window)
+
+    @cached_property
+    def common(self) -> Spellings:
+        """Names that the model may mean anywhere: members may be misspellings of them."""
+        return Spellings(self.tokenizer.frequent)
 
     def score(self, files: Sequence[FileToScore]) -> list[list[LeafScore]]:
         """Every judged leaf of each file, by one pass over its windows; in leaf order."""

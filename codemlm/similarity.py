@@ -1,8 +1,10 @@
-"""How alike two names are, and the names in reach that are most like one."""
+"""How alike two names are, and the names that are most like one: in reach, or by spelling."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Iterable
 from functools import lru_cache
 
 from codemlm.scopes import names_in_reach
@@ -11,9 +13,13 @@ from codemlm.syntax import ParsedFile
 MAX_CANDIDATES = 128
 """Names kept by ``most_similar``."""
 
+_LEAST_MISSPELT, _LEAST_TWICE = 4, 8
+"""Letters from which one edit makes a misspelling, and two: shorter names differ on purpose."""
+
 _NEAR = 0.1
 _UNUSED = 0.2
 
+_DIGITS = re.compile(r"\d+")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
 
 
@@ -46,6 +52,74 @@ def similarity(first: str, second: str) -> float:
     words, others = set(_words(first)), set(_words(second))
     shared = 2.0 * len(words & others) / max(len(words) + len(others), 1)
     return max(edit, 0.9 * shared)
+
+
+@lru_cache(maxsize=1 << 14)
+def is_near_spelling(first: str, second: str) -> bool:
+    """Whether one name may be the other misspelt.
+
+    By case or underscores alone, in the plural, or by one edit, in long names two (Damerau 1964).
+    Names that differ in digits alone are different on purpose.
+    """
+    if first == second:
+        return False
+    low, high = _folded(first), _folded(second)
+    if low == high:
+        return bool(low)
+    if low.strip("0123456789") and _DIGITS.sub("", low) == _DIGITS.sub("", high):
+        return False
+    shorter = min(len(low), len(high))
+    if _singular(low) == _singular(high):
+        return shorter > 1
+    edits = (shorter >= _LEAST_MISSPELT) + (shorter >= _LEAST_TWICE)
+    return abs(len(low) - len(high)) <= edits and _distance(low, high) <= edits
+
+
+class Spellings:
+    """Names by what is left of them once a letter is gone: finds near spellings without a search.
+
+    Of names two edits away it finds those that a letter less makes alike on one side, and two on
+    the other; `is_near_spelling` has the last word.
+
+    Source: the symmetric delete algorithm (Garbe, SymSpell).
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = frozenset(name for name in names if name.isidentifier())
+        self._by_rest: dict[str, list[str]] = defaultdict(list)
+        for name in sorted(self.names):
+            folded = _folded(name)
+            for rest in {folded, *_shorter(folded)}:
+                self._by_rest[rest].append(name)
+
+    def near(self, text: str) -> tuple[str, ...]:
+        """Names that ``text`` may be a misspelling of, most similar first."""
+        folded = _folded(text)
+        rests = {folded, *_shorter(folded)}
+        if len(folded) >= _LEAST_TWICE:
+            rests |= {further for rest in rests for further in _shorter(rest)}
+        if folded.endswith("y"):
+            rests.add(folded[:-1] + "ies")
+        if folded.endswith("ies"):
+            rests.add(folded[:-3] + "y")
+        found = {name for rest in rests for name in self._by_rest.get(rest, ())}
+        near = [name for name in found if is_near_spelling(text, name)]
+        return tuple(sorted(near, key=lambda name: (-similarity(text, name), name)))
+
+
+def _folded(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def _shorter(name: str) -> Iterable[str]:
+    """``name`` without one of its letters."""
+    return (name[:i] + name[i + 1 :] for i in range(len(name)))
+
+
+def _singular(name: str) -> str:
+    if name.endswith("ies"):
+        return name[:-3] + "y"
+    return name[:-2] if name.endswith("es") else name.removesuffix("s")
 
 
 def _words(name: str) -> list[str]:

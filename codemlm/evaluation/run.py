@@ -217,9 +217,10 @@ class Evaluation:
         """What a scan finds, at any confidence, and the scores of the leaves that it masked."""
         ordered = [scores[leaf] for leaf in sorted(scores)]
         limit = max(LEAST_MASKINGS, len(ordered) // LEAVES_PER_MASKING)
-        masked = self.scorer.verify(file, propose(parsed, ordered, limit), known)
+        common = self.scorer.common
+        masked = self.scorer.verify(file, propose(parsed, ordered, limit, common), known)
         undefined = {name.leaf: name.candidates for name in undefined_names(parsed)}
-        return judge(parsed, ordered, masked, undefined, self.calibration), masked
+        return judge(parsed, ordered, masked, undefined, self.calibration, common), masked
 
 
 class Variant(Generic[B]):

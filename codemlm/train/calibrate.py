@@ -126,7 +126,7 @@ class Collector:
         old = to_score(file.parsed, self.scorer.tokenizer)
         known = self.scorer.whole(old, masked=False)
         masked = self._masked(file.parsed, old, known, {})
-        context = Context(file.parsed)
+        context = Context(file.parsed, self.scorer.common)
         undefined = {name.leaf for name in undefined_names(file.parsed)}
         self.undefined += len(undefined)
         for leaf in known:
@@ -141,7 +141,7 @@ class Collector:
         for bug, new, of_bug in zip(bugs, files, scores, strict=True):
             kept = self.scorer.unchanged(old, masked, new, find_change(old, new))
             of_masked = self._masked(bug.parsed, new, of_bug, kept)
-            context = Context(bug.parsed)
+            context = Context(bug.parsed, self.scorer.common)
             found = [self._features(context, leaf, of_bug, of_masked) for leaf in bug.meant]
             wrong = [rows for rows in found if rows is not None]
             self.bugs += 1
@@ -174,7 +174,7 @@ class Collector:
         """Scores of the leaves that a scan masks."""
         ordered = [scores[leaf] for leaf in sorted(scores)]
         limit = max(LEAST_MASKINGS, len(ordered) // LEAVES_PER_MASKING)
-        return self.scorer.verify(file, propose(parsed, ordered, limit), known)
+        return self.scorer.verify(file, propose(parsed, ordered, limit, self.scorer.common), known)
 
     @staticmethod
     def _features(
@@ -191,7 +191,7 @@ class Collector:
         single = single_features(role, score, possible[0])
         if leaf not in masked:
             return single, None
-        view = masked_view(context.parsed, masked[leaf])
+        view = masked_view(context, masked[leaf])
         return single, verified_features(role, score, possible[0], view)
 
 

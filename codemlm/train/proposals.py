@@ -108,7 +108,7 @@ def _proposed(
     sites, context = find_sites(parsed), Context(parsed)
     own: dict[int, int] = {}
     for score in scores:
-        found = context.possible(score.leaf, score.alternatives)
+        found = [a for a in score.alternatives if context.allows(score.leaf, a.text)]
         texts = [a.text for a in found if a.text not in (DELETE_TEXT, NEGATE_TEXT)]
         weights = [a.likelihood for a in found if a.text not in (DELETE_TEXT, NEGATE_TEXT)]
         chosen = sites.choice_set(_by_weight(texts, weights))

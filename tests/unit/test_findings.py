@@ -14,8 +14,10 @@ from codemlm.findings import judge, percent, propose
 from codemlm.injection import Kind
 from codemlm.rules import CODE_OF_KIND, RULES
 from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative, LeafScore
+from codemlm.similarity import Spellings
 from codemlm.syntax import ParsedFile, parse
-from codemlm.types import Role
+from codemlm.types import Role, Span
+from codemlm.undefined import undefined_names
 
 
 def score(
@@ -57,6 +59,11 @@ def score(
         ("def f(x, y): x.a", "x", "y", True),
         ("def f(self, x): x.a", "x", "self", False),
         ("o.a; o.b", "a", "class", False),
+        ("o.lenght; p.length", "lenght", "length", True),  # a near spelling needs no receiver
+        ("o.left; p.lift; o.x", "left", "x", True),
+        ("o.x1; p.x2", "x1", "x2", False),  # numbered on purpose
+        ("def f(res, rse): res.a; rse.b", "res", "rse", False),  # too short to be misspelt
+        ("def f(result, reslut): result.a; reslut.b", "result", "reslut", True),
         ("f(a=1, b=2)", "a", "b", False),
         ("f(a=1, b=2)", "a", "c", True),
         ("a < b", "<", "==", True),
@@ -112,11 +119,7 @@ def test_each_rule_and_its_edit(
         parsed, [score(parsed, shown, suggested, which=which)], {}, {}, Calibration()
     )
     assert finding.rule == CODE_OF_KIND[kind]
-    made, position = b"", 0
-    for span, text in finding.edits:
-        made += parsed.source[position : span.start] + text
-        position = span.end
-    assert (made + parsed.source[position:]).decode() == fixed
+    assert applied(parsed, finding.edits) == fixed
     assert 0 < finding.confidence < 1
 
 
@@ -154,6 +157,86 @@ def test_undefined_names_have_their_own_rule_and_ranked_suggestions() -> None:
     assert finding.confidence == Calibration().undefined
     (alone,) = judge(parsed, [], {}, {found.leaf: ["length"]}, Calibration())
     assert alone.suggestions[0].text == "length"
+
+
+SHAPE = """\
+class Shape:
+    def __init__(self, width):
+        self.width = width
+        self.height = {}
+
+    def area(self, height):
+        return self.width * height
+"""
+
+
+def applied(parsed: ParsedFile, edits: tuple[tuple[Span, bytes], ...]) -> str:
+    """The source with edits in it."""
+    made = parsed.source
+    for span, text in reversed(edits):
+        made = made[: span.start] + text + made[span.end :]
+    return made.decode()
+
+
+@pytest.mark.parametrize(
+    ("source", "shown", "which", "candidate", "suggested", "rule", "fixed"),
+    [
+        (SHAPE, "height", -1, "self", "self.height", "CM117", "self.width * self.height"),
+        (SHAPE, "width", -1, DELETE_TEXT, None, None, ""),  # bound in another function
+        ("import os\nos.a\nb = a", "a", -1, "os", "os.a", "CM117", "b = os.a"),
+        ("def f(p, a): p.a; return p.a", "a", -1, DELETE_TEXT, "a", "CM118", "return a"),
+        ("def f(p, a): p.b.a; return (p\n.b)", "b", -1, DELETE_TEXT, None, None, ""),
+        ("def f(p): p.a; p.b.a()", "a", -1, DELETE_TEXT, "a", "CM118", "p.a()"),
+        ("def f(p, a): f().a", "a", -1, DELETE_TEXT, None, None, ""),  # no plain receiver
+    ],
+)
+def test_prefixes_that_are_missing_or_too_much(
+    source: str,
+    shown: str,
+    which: int,
+    candidate: str,
+    suggested: str | None,
+    rule: str | None,
+    fixed: str,
+) -> None:
+    parsed = parse(source.encode())
+    found = judge(parsed, [score(parsed, shown, candidate, which=which)], {}, {}, Calibration())
+    assert [f.suggestions[0].text for f in found] == ([] if suggested is None else [suggested])
+    for finding in found:
+        assert finding.rule == rule
+        assert fixed in applied(parsed, finding.edits)
+        assert not parse(applied(parsed, finding.edits).encode()).has_error
+
+
+def test_a_misspelt_member_is_compared_with_names_of_the_file_and_common_ones() -> None:
+    parsed = parse(b"o.recieve(); p.lenght; q.length")
+    common = Spellings(["receive", "length", "lengths"])
+    context = Context(parsed, common)
+    leaves = {parsed.text(i): i for i in range(len(parsed))}
+    assert [a.text for a in context.possible(leaves["recieve"], [])] == ["receive"]
+    near = context.possible(leaves["lenght"], [Alternative("length", 0.5)])
+    assert near[0].text == "length"
+    assert near[0].likelihood == 0.5  # the model's own
+    assert Context(parsed).possible(leaves["recieve"], []) == []
+    assert context.possible(leaves["length"], [])[0].text == "lenght"
+
+
+def test_an_undefined_name_that_is_a_member_gets_its_prefix() -> None:
+    source = SHAPE.replace("height):", "other):")
+    parsed = parse(source.encode())
+    (name,) = undefined_names(parsed)
+    (finding,) = judge(parsed, [], {}, {name.leaf: name.candidates}, Calibration())
+    assert finding.suggestions[0].text == "self.height"
+    assert "return self.width * self.height" in applied(parsed, finding.edits)
+    assert "`self.height`" in finding.message
+
+
+def test_an_undefined_module_gets_no_silly_suggestion() -> None:
+    parsed = parse(b"def f(json_text, jason):\n    return json.loads(json_text)\n")
+    (name,) = undefined_names(parsed)
+    (finding,) = judge(parsed, [], {}, {name.leaf: name.candidates}, Calibration())
+    assert finding.suggestions == ()
+    assert finding.edits == ()
 
 
 def test_receivers_and_underscores_are_never_findings() -> None:
