@@ -219,8 +219,8 @@ _RULES = (
         None,
         "A parameter or a name of the module is read, and the object's own value is not. Where the "
         "bare name is bound nowhere, `undefined-name` reports it instead.",
-        "The file has to use the member with that prefix elsewhere, or bind it in the class around. "
-        "An object and a parameter often share a name on purpose, most of all in `__init__`.",
+        "The file has to use that member elsewhere, or bind it in the class around. An object "
+        "and a parameter often share a name on purpose, most of all in `__init__`.",
     ),
     Rule(
         ADDED_PREFIX,

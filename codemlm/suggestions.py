@@ -27,8 +27,8 @@ _READS = role_table(VARIABLE_ROLES)
 
 UNDEFINED_WEIGHTS = (5.45, 1.0, 0.38, 0.72, 5.55, 4.04, 0.28, 1.49, -2.43, -0.65, 0.6, 1.54)
 """Weights of what speaks for a candidate for an undefined name, see ``UndefinedFeatures``: those of
-a softmax over the candidates, fitted on 414 mined fixes of undefined names (of the splits `train` and
-`calibration`)."""
+a softmax over the candidates, fitted on 414 mined fixes of undefined names, of the splits
+`train` and `calibration`."""
 
 _KIND_OF_ROLE = {
     Role.READ: Kind.VARIABLE,
