@@ -19,6 +19,7 @@ FORMATS = {
     "gitlab": "GitLab's Code Quality report",
     "rdjson": "reviewdog's diagnostics",
     "junit": "JUnit's XML",
+    "html": "a page for browsers, with heat maps",
 }
 """Names of the output formats, and what they print; `codemlm.formats` makes a reporter of each."""
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from codemlm.findings import Finding, percent
 from codemlm.positions import LineIndex
-from codemlm.report import shown_text
+from codemlm.report import LEAST_ADVICE, shown_text
 from codemlm.rules import RULES
 from codemlm.terminal import symbol, utf8_path, visible
 from codemlm.types import Span
@@ -28,7 +28,6 @@ _ELLIPSIS = "…"
 _LOOK_BACK = 1_000  # code points before a mark that are laid out; lines can be megabytes long
 _FAR_APART = 6  # lines between the places of a swap that still make one frame
 _LONGEST_MESSAGE = 240
-_LEAST_ADVICE = 0.01  # likelihood of a suggestion that is worth showing
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +278,7 @@ def full_rows(path: str, index: LineIndex, finding: Finding, width: int) -> list
 
 def _help(index: LineIndex, finding: Finding) -> str:
     """What to write instead, and the runners-up; nothing where the model does not know."""
-    if not finding.suggestions or finding.suggestions[0].likelihood < _LEAST_ADVICE:
+    if not finding.suggestions or finding.suggestions[0].likelihood < LEAST_ADVICE:
         return ""
     best = finding.suggestions[0]
     meant, shown = shown_text(finding, best), visible(finding.text)
@@ -293,6 +292,6 @@ def _help(index: LineIndex, finding: Finding) -> str:
     others = [
         f"`{visible(shown_text(finding, s))}` ({percent(s.likelihood)})"
         for s in finding.suggestions[1:3]
-        if s.likelihood >= _LEAST_ADVICE and shown_text(finding, s)
+        if s.likelihood >= LEAST_ADVICE and shown_text(finding, s)
     ]
     return f"{advice}; or {', '.join(others)}" if others else advice

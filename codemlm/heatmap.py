@@ -26,6 +26,20 @@ from codemlm.units import encode_with_texts
 _MASKED_AT_ONCE = 64
 
 
+LEVELS = ((0.001, "under 0.1 %"), (0.01, "under 1 %"), (0.1, "under 10 %"), (0.5, "under 50 %"))
+"""Likelihoods below which a leaf is coloured, hottest first, and their names."""
+
+
+def level_of(likelihood: float | None) -> int | None:
+    """Which of LEVELS colours a leaf; None for a likely one.
+
+    Texts that cannot be predicted (a docstring is no candidate) say nothing by being unlikely.
+    """
+    if not likelihood:
+        return None
+    return next((at for at, (limit, _) in enumerate(LEVELS) if likelihood < limit), None)
+
+
 @dataclass(frozen=True, slots=True)
 class LeafHeat:
     """A leaf and what the model says of it.

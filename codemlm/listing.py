@@ -10,20 +10,17 @@ from rich.text import Text
 
 from codemlm.findings import percent
 from codemlm.frames import crop, lay_out, make_console
-from codemlm.heatmap import LeafHeat, worst
+from codemlm.heatmap import LEVELS, LeafHeat, level_of, worst
 from codemlm.positions import LineIndex
 from codemlm.terminal import utf8_path, visible
 
-LEVELS = (
-    (0.001, "bold white on #b91c1c", "under 0.1 %"),
-    (0.01, "black on #f97316", "under 1 %"),
-    (0.1, "black on #fbbf24", "under 10 %"),
-    (0.5, "black on #fef3c7", "under 50 %"),
+STYLES = (
+    "bold white on #b91c1c",
+    "black on #f97316",
+    "black on #fbbf24",
+    "black on #fef3c7",
 )
-"""Likelihoods below which a leaf gets a style, and their names; likelier leaves stay as they are.
-
-Every style sets both colours, so that it can be read on dark and light terminals alike.
-"""
+"""Of the LEVELS. Every one sets both colours, so that it can be read on any terminal."""
 
 LEAST_REGRET = 0.05
 """Leaves whose best alternative is not so much likelier get no note."""
@@ -33,13 +30,9 @@ _LONGEST_TEXT = 40
 
 
 def style_of(likelihood: float | None) -> str:
-    """Style of a leaf of the likelihood; empty for a likely one.
-
-    Texts that cannot be predicted (a docstring is no candidate) say nothing by being unlikely.
-    """
-    if not likelihood:
-        return ""
-    return next((style for limit, style, _ in LEVELS if likelihood < limit), "")
+    """Style of a leaf of the likelihood; empty for a likely one."""
+    level = level_of(likelihood)
+    return "" if level is None else STYLES[level]
 
 
 class Listing:
@@ -119,6 +112,6 @@ def _styles_by_line(
 
 def _legend() -> Text:
     parts = [Text("likelihood: ")]
-    for _, style, name in reversed(LEVELS):
+    for (_, name), style in reversed(list(zip(LEVELS, STYLES, strict=True))):
         parts += [Text(f" {name} ", style), Text(" ")]
     return Text.assemble(*parts)

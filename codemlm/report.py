@@ -17,6 +17,9 @@ from codemlm.source import Failure, Reason
 from codemlm.terminal import utf8_path
 from codemlm.types import Span
 
+LEAST_ADVICE = 0.01
+"""Likelihood of a suggestion that is worth showing to people."""
+
 
 @dataclass(slots=True)
 class Summary:

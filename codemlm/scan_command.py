@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from codemlm.formats.base import Reporter
+    from codemlm.heatmap import LeafHeat
     from codemlm.report import Summary
     from codemlm.scanner import FileResult, Scanner, ScanOptions
-    from codemlm.scoring import LeafModel
+    from codemlm.scoring import LeafModel, Scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ def scan(request: ScanRequest) -> int:
             color=wants_color(request.color, out),
             width=width_of(out),
             precision=measured_precision(calibration),
+            heat=lambda result: _heat_of_result(result, scorer),
         )
         reporter = make_reporter(config.output_format, settings, statistics=request.statistics)
         summary = _scan_all(request, files, scanner, reporter)
@@ -82,6 +84,16 @@ def _options_by_path(files: ConfigFiles, *, debug: bool) -> Callable[[str], Scan
         return ScanOptions.of(files.of_file(path).config, path, debug=debug)
 
     return options_of
+
+
+def _heat_of_result(result: FileResult, scorer: Scorer) -> Sequence[LeafHeat]:
+    """Every leaf of a file that was scanned, judged in a pass of its own."""
+    from codemlm.heatmap import heat_of
+    from codemlm.languages import PYTHON, language_for_path
+    from codemlm.syntax import parse
+
+    parsed = parse(result.source, language_for_path(result.path) or PYTHON)
+    return heat_of(parsed, scorer, gate_only=True)
 
 
 def _scan_all(

@@ -11,7 +11,6 @@ from codemlm.evaluation.page import (
     MISSING,
     NOTHING,
     Group,
-    Markup,
     Row,
     Section,
     code_cell,
@@ -40,6 +39,7 @@ from codemlm.evaluation.reading import (
     interval,
     prevalence,
 )
+from codemlm.page import Markup
 
 Result = Mapping[str, Any]
 

@@ -10,22 +10,14 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import NewType
 
 from codemlm.evaluation.reading import finite, interval
-
-Markup = NewType("Markup", str)
-"""HTML in which every text has been escaped."""
+from codemlm.page import Markup, document
 
 NOTHING = Markup("")
 MISSING = Markup('<p class="missing">Not measured.</p>')
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c2126; --soft: #57606a; --paper: #ffffff;
-  --band: #f3f5f7; --line: #d5dade; --link: #0b5cad; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e2e6ea; --soft: #a0a9b2; --paper: #14181c; --band: #1e2429; --line: #39424a;
-    --link: #7fb8f5; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); line-height: 1.5;
   font: 16px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
@@ -84,8 +76,6 @@ figcaption { color: var(--soft); font-size: .9rem; margin-top: .4rem; }
   thead { display: table-header-group; }
 }
 """
-# A page that asks for nothing: even a hole in the escaping could neither run nor load anything.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +111,7 @@ def page(title: str, introduction: Markup, sections: Sequence[Section]) -> str:
         f"{s.body}\n</section>"
         for s in sections
     )
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{escape(title)}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<a class="skip" href="#content">Skip to the results</a>
+    content = f"""<a class="skip" href="#content">Skip to the results</a>
 <header>
 <h1>{escape(title)}</h1>
 {introduction}
@@ -144,10 +123,8 @@ def page(title: str, introduction: Markup, sections: Sequence[Section]) -> str:
 </nav>
 <main id="content">
 {body}
-</main>
-</body>
-</html>
-"""
+</main>"""
+    return document(title, Markup(content), style=_STYLE)
 
 
 def join(*parts: Markup) -> Markup:

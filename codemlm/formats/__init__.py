@@ -53,4 +53,8 @@ def make_reporter(kind: str, settings: Settings, *, statistics: bool = False) ->
         from codemlm.formats.junit import JunitReporter
 
         return JunitReporter(settings)
+    if kind == "html":
+        from codemlm.formats.html import HtmlReporter
+
+        return HtmlReporter(settings)
     raise ValueError(f"no such format: {kind}")

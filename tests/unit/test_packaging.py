@@ -38,6 +38,10 @@ def test_every_module_and_the_model_are_in_it(names: set[str], folder: str, pare
     assert {*wanted, f"{folder}/py.typed"} <= names
 
 
+def test_style_and_script_of_the_report_are_in_it(names: set[str]) -> None:
+    assert {f"codemlm/formats/assets/report.{kind}" for kind in ("css", "js")} <= names
+
+
 def test_licence_and_command_are_in_it(names: set[str]) -> None:
     ends = {name.split(".dist-info/")[-1] for name in names if ".dist-info/" in name}
     assert {"licenses/LICENSE", "entry_points.txt"} <= ends
