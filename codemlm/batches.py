@@ -11,6 +11,7 @@ from codemlm.masking import (
     NO_TARGET,
     TARGET_DELETE,
     TARGET_NEGATE,
+    TORN,
     WRONG,
     WindowUnits,
     is_scored,
@@ -26,6 +27,9 @@ NUM_SLOTS = 512
 
 _CANDIDATE_ROLES = [int(role) for role in NAME_ROLES | {Role.NUMBER, Role.STRING}]
 """Roles whose texts become local candidates; operators, constants and keywords are global ones."""
+
+_HIDDEN = (MASKED, TORN)
+"""States of leaves that are not shown, or not whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Batch:
         arrays: by name: input_ids, role_ids, slot_ids, parent_ids, grandparent_ids int64 (B, T);
             attention_mask bool (B, T); leaf_positions int64 (B, L), -1 = pad; keep_targets float32
             (B, L); selected_positions int64 (B, K), -1 = pad; targets int64 (B, K), -100 = pad;
-            shown int64 (B, K), -1 where masked; candidate_ids int64 (B, C, P), 0 = pad;
+            shown int64 (B, K), -1 where masked or torn; candidate_ids int64 (B, C, P), 0 = pad;
             candidate_slots, candidate_global int64 (B, C).
         leaf_index: int64 (B, L): leaf numbers behind leaf_positions, -1 = pad.
         leaf_text: int64 (B, L): text indices behind leaf_positions.
@@ -125,21 +129,23 @@ class Batch:
         ends = np.cumsum(widths)
         count = int(np.searchsorted(ends, size, side="right"))
         if judge is None:
-            judge = (window.state != MASKED) & is_scored(window.role)
+            judge = ~np.isin(window.state, _HIDDEN) & is_scored(window.role)
         if count < len(ends):
             window, widths, ends = window.take(slice(0, count)), widths[:count], ends[:count]
         total = int(ends[-1]) if count else 0
         positions = ends - widths
         masked = window.state == MASKED
         gather = np.repeat(file.text_offsets[window.text] - positions, widths) + np.arange(total)
-        a["input_ids"][row, :total] = file.text_pieces[gather]
+        shown = file.text_pieces[gather] if window.subtokens is None else window.subtokens[:total]
+        a["input_ids"][row, :total] = shown
         a["input_ids"][row, positions[masked]] = MASK
         a["role_ids"][row, :total] = np.repeat(window.role, widths)
         a["parent_ids"][row, :total] = np.repeat(window.parent, widths)
         a["grandparent_ids"][row, :total] = np.repeat(window.grandparent, widths)
         a["attention_mask"][row, :total] = True
         slots, local = self._candidates(row, file, window, rng)
-        a["slot_ids"][row, :total] = np.repeat(np.where(masked, 0, slots[window.text]), widths)
+        hidden = np.isin(window.state, _HIDDEN)
+        a["slot_ids"][row, :total] = np.repeat(np.where(hidden, 0, slots[window.text]), widths)
         self._leaves(row, file, window, positions, local, judge[:count])
         self._selected(row, file, window, positions, local, rng)
         return count
@@ -149,7 +155,7 @@ class Batch:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Chooses local candidates and slots; returns slot and local candidate by text index."""
         a, limit = self.arrays, self.shape.candidates
-        shown = (window.state != MASKED) & np.isin(window.role, _CANDIDATE_ROLES)
+        shown = ~np.isin(window.state, _HIDDEN) & np.isin(window.role, _CANDIDATE_ROLES)
         visible = np.unique(window.text[shown])
         wanted = window.target[window.target >= 0]
         wanted = np.unique(wanted[file.text_is_name[wanted]])
@@ -208,7 +214,7 @@ class Batch:
             order = np.argsort(rng.random(len(chosen)) - 2.0 * (window.state[chosen] == WRONG))
             chosen, targets = chosen[order[:limit]], targets[order[:limit]]
         shown = self.number(file, local, window.text[chosen])
-        shown[window.state[chosen] == MASKED] = -1
+        shown[np.isin(window.state[chosen], _HIDDEN)] = -1
         count = len(chosen)
         self.arrays["selected_positions"][row, :count] = positions[chosen]
         self.arrays["targets"][row, :count] = targets

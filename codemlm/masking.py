@@ -6,7 +6,7 @@ turns into the model's inputs the same way for both.
 Source: BERT (arXiv 1810.04805, section 3.1), 80/10/10 and loss on the selected positions alone.
 Differs in that whole leaves are selected, by role; a masked leaf is one [MASK] whatever its length;
 and the 10 % replaced ones take a plausible wrong leaf from the injection sites, not a random
-subtoken.
+subtoken. ``MaskPolicy.pieces`` is BERT's own recipe, to compare with.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from codemlm.injection import KIND_WEIGHTS, Kind
+from codemlm.tokenizer import MASK, SPECIALS
 from codemlm.types import Role
 from codemlm.units import EncodedFile
 
-PLAIN, MASKED, WRONG, KEPT = range(4)
-"""States of a unit: shown as it is; masked; replaced by a wrong leaf; selected, but shown."""
+PLAIN, MASKED, WRONG, KEPT, TORN = range(5)
+"""States of a unit: shown as it is; masked; replaced by a wrong leaf; selected, but shown; some of
+its subtokens masked or replaced (``MaskPolicy.pieces``)."""
 
 NO_TARGET, TARGET_DELETE, TARGET_NEGATE = -1, -2, -3
 """Targets that are no text: none; nothing should stand here; a negation is missing before this."""
@@ -127,6 +129,8 @@ class MaskPolicy:
         wrong_rate: further wrong leaves, as an expected share of the judged ones; their number is
             uniform between none and twice that.
         near: chance that a wrong leaf comes from its site's near choices.
+        pieces: 0, or the size of the vocabulary: then subtokens are selected instead of leaves, see
+            ``_Corruptor.tear``.
     """
 
     mask_rate: float = 0.2
@@ -135,6 +139,7 @@ class MaskPolicy:
     clear_windows: float = 0.3
     wrong_rate: float = 0.06
     near: float = 0.75
+    pieces: int = 0
 
 
 @dataclass(slots=True)
@@ -143,9 +148,11 @@ class WindowUnits:
 
     Attributes:
         text, role, parent, grandparent: as shown.
-        state: PLAIN, MASKED, WRONG or KEPT.
+        state: PLAIN, MASKED, WRONG, KEPT or TORN.
         target: text index that is meant where selected; NO_TARGET, TARGET_DELETE, TARGET_NEGATE.
         leaf: leaf index in the file, -1 for runs and for leaves that corruption put in.
+        subtokens: int64, what is shown of all units in a row, None: their texts' subtokens. From
+            then on, units may only be left out at the end.
     """
 
     text: np.ndarray
@@ -155,6 +162,7 @@ class WindowUnits:
     state: np.ndarray
     target: np.ndarray
     leaf: np.ndarray
+    subtokens: np.ndarray | None = None
 
     def take(self, keep: np.ndarray | slice) -> WindowUnits:
         """The units that ``keep`` selects."""
@@ -166,6 +174,7 @@ class WindowUnits:
             self.state[keep],
             self.target[keep],
             self.leaf[keep],
+            self.subtokens,
         )
 
     def insert(
@@ -232,14 +241,20 @@ class _Corruptor:
         most = 2 * policy.wrong_rate * int(is_scored(window.role).sum())
         for _ in range(round(rng.random() * most)):
             self._make_wrong()
+        if policy.pieces:
+            return self.tear(self._restructure(), clear=clear)
+        self._select(clear=clear)
+        return self._restructure()
+
+    def _select(self, *, clear: bool) -> None:
+        """Masks, replaces and keeps whole leaves; no masks in a clear window."""
+        policy, rng, window = self.policy, self.rng, self.window
         rate = mask_weights(window.role) * policy.mask_rate
         selected = (rng.random(len(rate)) < rate) & (window.state == PLAIN)
         fate = rng.random(len(rate))
         kept = selected & (fate >= policy.masked + policy.wrong)
         wrong = selected & (fate >= policy.masked) & ~kept
-        masked = selected & (fate < policy.masked)
-        if clear:
-            masked &= False
+        masked = selected & (fate < policy.masked) & (not clear)
         for unit in np.flatnonzero(wrong):
             if not self._substitute(int(unit)):
                 (kept if clear else masked)[unit] = True
@@ -247,7 +262,39 @@ class _Corruptor:
             free = flags & (window.state == PLAIN)
             window.state[free] = state
             window.target[free] = window.text[free]
-        return self._restructure()
+
+    def tear(self, window: WindowUnits, *, clear: bool) -> WindowUnits:
+        """The window with single subtokens hidden, the bounds of leaves ignored.
+
+        As BERT does it: of the selected, 80 % become [MASK], 10 % a random subtoken, 10 % stay. As
+        many are selected as masks of whole leaves would hide. Those of runs never are: no leaf
+        stands there to predict.
+
+        Differs in the targets, since the output is over leaves: whichever of its subtokens were
+        selected, a leaf is predicted once and whole, from its first. What is left of it is in sight
+        as in BERT, but not its slot, which would tell the rest.
+        """
+        policy, rng, file = self.policy, self.rng, self.file
+        widths = np.diff(file.text_offsets)[window.text].astype(np.int64)
+        unit = np.repeat(np.arange(len(widths)), widths)
+        begins = file.text_offsets[window.text] - np.cumsum(widths) + widths
+        subtokens = file.text_pieces[begins[unit] + np.arange(len(unit))].astype(np.int64)
+        free = ((window.state == PLAIN) & ~file.text_is_run[window.text])[unit]
+        expected = policy.mask_rate * float((mask_weights(window.role) * widths).sum())
+        selected = free & (rng.random(len(unit)) < expected / max(1, int(free.sum())))
+        fate = rng.random(len(unit))
+        kept = selected & (fate >= policy.masked + policy.wrong)
+        window.state[unit[kept]] = KEPT
+        if not clear:
+            masked = selected & (fate < policy.masked)
+            wrong = selected & ~masked & ~kept
+            subtokens[masked] = MASK
+            subtokens[wrong] = rng.integers(len(SPECIALS), policy.pieces, int(wrong.sum()))
+            window.state[unit[masked | wrong]] = TORN
+        chosen = np.unique(unit[selected if not clear else kept])
+        window.target[chosen] = window.text[chosen]
+        window.subtokens = subtokens
+        return window
 
     def _make_wrong(self) -> None:
         """One wrong leaf (two for a swap) of a kind drawn by weight among those possible here."""

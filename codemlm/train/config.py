@@ -62,6 +62,12 @@ class TrainConfig:
     eps: Annotated[float, "AdamW's epsilon."] = 1e-6
     clip_norm: Annotated[float, "Largest gradient norm; 0 = no clipping."] = 1.0
     mask_rate: Annotated[float, "Share of maskable leaves that are selected."] = 0.2
+    masking: Annotated[
+        Literal["leaf", "piece"], "What is masked: whole leaves, or single subtokens as in BERT."
+    ] = "leaf"
+    replaced_share: Annotated[
+        float, "Share of selected leaves that become wrong ones; a tenth is kept, the rest masked."
+    ] = 0.1
     wrong_rate_start: Annotated[float, "Share of judged leaves that are wrong, at first."] = 0.06
     wrong_rate_end: Annotated[float, "Share of judged leaves that are wrong, at last."] = 0.015
     wrong_from: Annotated[float, "Share of the run after which wrong leaves grow fewer."] = 0.3
@@ -86,6 +92,8 @@ class TrainConfig:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.steps < 1:
             raise UsageError("the run has no steps; raise total_steps or total_tokens")
+        if not 0 <= self.replaced_share <= 0.9:
+            raise UsageError(f"replaced_share is {self.replaced_share}; it must be from 0 to 0.9")
         if not 0 <= self.decay_fraction <= 1:
             raise UsageError(f"decay_fraction is {self.decay_fraction}; it must be from 0 to 1")
         if self.decay_now and self.schedule != "wsd":

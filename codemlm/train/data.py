@@ -81,13 +81,19 @@ class WindowSource:
         validation = config.data / "validation"
         path = config.data / "tokenizer.json"
         digest = hash_tokenizer(path)
+        tokenizer = LeafTokenizer.load(path)
         return cls(
             config.data / "train",
             validation if validation.is_dir() else None,
-            tokenizer=LeafTokenizer.load(path),
+            tokenizer=tokenizer,
             shape=WindowShape.for_window(config.window),
             batch_windows=config.batch_windows,
-            policy=MaskPolicy(mask_rate=config.mask_rate),
+            policy=MaskPolicy(
+                mask_rate=config.mask_rate,
+                masked=0.9 - config.replaced_share,
+                wrong=config.replaced_share,
+                pieces=tokenizer.vocab_size if config.masking == "piece" else 0,
+            ),
             wrong_rate=config.wrong_rate_at,
             seed=config.seed,
             tokenizer_sha256=digest,

@@ -273,6 +273,9 @@ def _load(path: Path) -> CodeMLMForLeafPrediction:
     except Exception as error:  # transformers and safetensors raise many kinds
         raise CheckpointError(f"{path}: cannot load its model ({error})") from error
     assert isinstance(model, CodeMLMForLeafPrediction)
+    config = model.config
+    if config.causal or not (config.keep_gate and config.use_slots and config.use_syntax):
+        raise UsageError(f"{path}: its model lacks a part that scans need; export a complete one")
     model.train(False)
     return model
 

@@ -205,7 +205,9 @@ def leaf_log_likelihood(
 # Custom operators, so that torch.compile neither looks inside (it would rewrite the
 # pattern back into the fused attention) nor traces the branch on the mask's content.
 @torch.library.custom_op("codemlm::attend", mutates_args=())
-def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+def _attend(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool
+) -> tuple[Tensor, Tensor]:
     """Returns (out (N, T, E), probabilities (N, T, T)); q, k, v: (N, T, E), N = B * H.
 
     Args:
@@ -213,8 +215,12 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tenso
         k: keys.
         v: values.
         mask: bool (B, T), False where keys are padding.
+        causal: whether keys after the query are hidden.
     """
     scores = torch.bmm(q, k.transpose(1, 2))
+    if causal:
+        later = torch.ones(scores.shape[1:], dtype=torch.bool, device=scores.device).triu(1)
+        scores.masked_fill_(later, NEGATIVE)
     if mask is not None and not bool(mask.all()):
         batch, length = mask.shape
         bias = torch.where(mask, 0.0, NEGATIVE).to(scores.dtype)
@@ -224,7 +230,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tenso
 
 
 @_attend.register_fake
-def _(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+def _(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> tuple[Tensor, Tensor]:
     return torch.empty_like(q), q.new_empty(q.shape[0], q.shape[1], k.shape[1])
 
 
@@ -248,13 +254,13 @@ def _(
 
 
 def _keep(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
-    q, k, v, _ = inputs
+    q, k, v = inputs[:3]
     ctx.save_for_backward(q, k, v, output[1])
 
 
 def _backward(ctx, grad, _grad_probs):  # type: ignore[no-untyped-def]
     q, k, v, probs = ctx.saved_tensors
-    return (*_attend_backward(grad.contiguous(), q, k, v, probs), None)
+    return (*_attend_backward(grad.contiguous(), q, k, v, probs), None, None)
 
 
 _attend.register_autograd(_backward, setup_context=_keep)
@@ -288,7 +294,13 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class KeptAttention(ModernBertAttention):
-    """`ModernBertAttention` (global layers) with the same parameters and results."""
+    """`ModernBertAttention` (global layers) with the same parameters and results.
+
+    Attributes:
+        causal: whether a subtoken sees only what stands before it.
+    """
+
+    causal: bool = False
 
     def forward(
         self,
@@ -310,17 +322,24 @@ class KeptAttention(ModernBertAttention):
         v = v.transpose(1, 2)
         if self.training and hidden_states.device.type == "cpu":
             flat = (x.reshape(-1, length, self.head_dim) for x in (q, k, v))
-            out = _attend(*flat, attention_mask)[0].view(q.shape)
+            out = _attend(*flat, attention_mask, self.causal)[0].view(q.shape)
         else:
             bias = None if attention_mask is None else attention_mask[:, None, None, :]
+            if self.causal:
+                before = torch.ones(length, length, dtype=torch.bool, device=q.device).tril()
+                bias = before if bias is None else bias & before
             out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
         return self.Wo(out.transpose(1, 2).reshape(batch, length, -1)), None
 
 
-def use_kept_attention(encoder: Any) -> bool:
+def use_kept_attention(encoder: Any, *, causal: bool = False) -> bool:
     """Swaps a ModernBERT's attention for `KeptAttention`; returns whether it did.
 
     Not where a layer is local: those keep the library's own attention.
+
+    Args:
+        encoder: of any family.
+        causal: whether a subtoken is to see only what stands before it.
     """
     if getattr(encoder.config, "model_type", "") != "modernbert":
         return False
@@ -329,4 +348,5 @@ def use_kept_attention(encoder: Any) -> bool:
     for layer in encoder.layers:
         # Same class layout and parameters: only `forward` differs.
         layer.attn.__class__ = KeptAttention
+        layer.attn.causal = causal
     return True

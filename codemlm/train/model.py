@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -24,7 +22,6 @@ from transformers import (
     RobertaModel,
     initialization,
 )
-from transformers.utils.generic import ModelOutput
 
 from codemlm.train.heads import (
     CandidateComposer,
@@ -32,9 +29,9 @@ from codemlm.train.heads import (
     LeafClassifier,
     LeafEmbedding,
     gather_rows,
-    leaf_log_likelihood,
     use_kept_attention,
 )
+from codemlm.train.losses import LeafPredictionOutput, fill_keep, fill_mlm
 
 ENCODERS: dict[str, tuple[type[PreTrainedConfig], type[PreTrainedModel]]] = {
     "modernbert": (ModernBertConfig, ModernBertModel),
@@ -69,6 +66,13 @@ class CodeMLMConfig(PreTrainedConfig):
         query_gain: the query norm's gain at the start; below 1 keeps the first loss
             near log(candidates).
         train_slots: whether slot vectors are learned, or stay as drawn.
+        keep_gate: whether there is a keep gate. Without one P(leaf) is the softmax alone for shown
+            leaves too, as in BERT, and keep logits are 0.
+        use_slots: whether the model sees the slots of names.
+        use_syntax: whether it sees parent and grandparent node types.
+        causal: whether a subtoken sees only what stands before it; ModernBERT with global
+            attention alone, and no export. A leaf is judged from its first subtoken, which does not
+            see its others, but does see its slot.
         initializer_range: standard deviation of fresh weights outside the encoder.
     """
 
@@ -88,6 +92,10 @@ class CodeMLMConfig(PreTrainedConfig):
     gate_weight: float = 1.0
     query_gain: float = 0.5
     train_slots: bool = True
+    keep_gate: bool = True
+    use_slots: bool = True
+    use_syntax: bool = True
+    causal: bool = False
     initializer_range: float = 0.02
     pad_token_id: int | None = 0
 
@@ -141,41 +149,6 @@ class CodeMLMConfig(PreTrainedConfig):
         return settings | given
 
 
-@dataclass
-class LeafPredictionOutput(ModelOutput):
-    """What `CodeMLMForLeafPrediction` returns; None where the inputs do not allow it.
-
-    Attributes:
-        loss: mlm_loss + gate_weight * keep_loss.
-        mlm_loss: mean over selected leaves of -log P(target), in nats.
-        keep_loss: mean binary cross entropy of the keep gate over the scored leaves.
-        leaf_logits: (B, K, G + C). None in training unless asked for.
-        keep_logits: (B, L).
-        n_correct: masked leaves whose target is the best candidate.
-        n_masked: masked leaves.
-        masked_loss: mean of -log P(target) over the masked leaves alone.
-        n_leaves: scored leaves.
-        n_wrong: scored leaves that are not the intended ones.
-        n_caught: of those, how many the gate gives less than 1/2.
-        n_alarms: intended leaves which the gate gives less than 1/2.
-        hidden_states: (B, T, D), the encoder's output. None in training.
-    """
-
-    loss: Tensor | None = None
-    mlm_loss: Tensor | None = None
-    keep_loss: Tensor | None = None
-    leaf_logits: Tensor | None = None
-    keep_logits: Tensor | None = None
-    n_correct: Tensor | None = None
-    n_masked: Tensor | None = None
-    masked_loss: Tensor | None = None
-    n_leaves: Tensor | None = None
-    n_wrong: Tensor | None = None
-    n_caught: Tensor | None = None
-    n_alarms: Tensor | None = None
-    hidden_states: Tensor | None = None
-
-
 class CodeMLMForLeafPrediction(PreTrainedModel):
     """Scores candidate leaves at selected places, and every leaf's chance of being meant."""
 
@@ -198,7 +171,9 @@ class CodeMLMForLeafPrediction(PreTrainedModel):
         if hasattr(encoder, "pooler"):
             encoder.pooler = None  # never read, yet it would be saved
         encoder.get_input_embeddings().requires_grad_(False)
-        self.keeps_attention = use_kept_attention(encoder)
+        self.keeps_attention = use_kept_attention(encoder, causal=config.causal)
+        if config.causal and not self.keeps_attention:
+            raise ValueError("causal needs encoder_type modernbert with full_attention layers")
         self.encoder = encoder
         self.composer = CandidateComposer(width, config.composer_size, config.max_pieces)
         self.classifier = LeafClassifier(width, config.num_global_candidates, config.query_gain)
@@ -262,6 +237,10 @@ class CodeMLMForLeafPrediction(PreTrainedModel):
         attention_mask: Tensor | None = None,
     ) -> Tensor:
         """Returns the encoder's output (B, T, D); arguments int64 (B, T), mask bool (B, T)."""
+        if not self.config.use_slots:
+            slot_ids = torch.zeros_like(slot_ids)
+        if not self.config.use_syntax:
+            parent_ids = grandparent_ids = torch.zeros_like(parent_ids)
         vectors = self.embed(input_ids, role_ids, slot_ids, parent_ids, grandparent_ids)
         mask: Any = attention_mask
         if self.keeps_attention:
@@ -285,12 +264,21 @@ class CodeMLMForLeafPrediction(PreTrainedModel):
         every = torch.cat([self.global_candidate_ids, candidate_ids.reshape(-1, pieces)])
         vectors = self.composer.compose(self.embed.token.weight, every)
         split = self.global_candidate_ids.shape[0]
-        slots = self.composer.slots(self.embed.slot.weight, candidate_slots)
-        local_vectors = vectors[split:].view(batch, local, -1) + slots
+        local_vectors = vectors[split:].view(batch, local, -1)
+        if self.config.use_slots:
+            slots = self.composer.slots(self.embed.slot.weight, candidate_slots)
+            local_vectors = local_vectors + slots
         real = (candidate_ids != 0).any(-1)
         logits: Tensor = self.classifier(
             hidden, vectors[:split], local_vectors, real, candidate_global
         )
+        return logits
+
+    def keep_logits(self, at_leaf: Tensor) -> Tensor:
+        """Returns keep logits (...) for hidden states (..., D) at leaves; 0 without a gate."""
+        if not self.config.keep_gate:
+            return torch.zeros(at_leaf.shape[:-1], dtype=at_leaf.dtype, device=at_leaf.device)
+        logits: Tensor = self.gate(at_leaf)
         return logits
 
     def forward(
@@ -334,9 +322,9 @@ class CodeMLMForLeafPrediction(PreTrainedModel):
         wants_logits = not self.training if return_logits is None else return_logits
         out = LeafPredictionOutput(hidden_states=hidden if wants_logits else None)
         if leaf_positions is not None:
-            out.keep_logits = self.gate(gather_rows(hidden, leaf_positions))
+            out.keep_logits = self.keep_logits(gather_rows(hidden, leaf_positions))
             if keep_targets is not None:
-                _fill_keep(out, leaf_positions >= 0, keep_targets)
+                fill_keep(out, leaf_positions >= 0, keep_targets)
         if selected_positions is not None:
             assert candidate_ids is not None
             assert candidate_slots is not None
@@ -348,45 +336,13 @@ class CodeMLMForLeafPrediction(PreTrainedModel):
             if targets is not None:
                 shown = torch.full_like(targets, -1) if shown is None else shown
                 real = (targets >= 0) & (selected_positions >= 0)
-                _fill_mlm(out, logits, targets, shown, self.gate(at_leaf), real)
-        if out.mlm_loss is not None and out.keep_loss is not None:
+                keep = self.gate(at_leaf) if self.config.keep_gate else None
+                fill_mlm(out, logits, targets, shown, keep, real)
+        if out.mlm_loss is not None and out.keep_loss is not None and self.config.keep_gate:
             out.loss = out.mlm_loss + self.config.gate_weight * out.keep_loss
         elif out.mlm_loss is not None:
             out.loss = out.mlm_loss
         return out
-
-
-def _fill_keep(out: LeafPredictionOutput, real: Tensor, keep_targets: Tensor) -> None:
-    """Sets the gate's loss and counts; real: bool (B, L), False at pads."""
-    assert out.keep_logits is not None
-    logits = out.keep_logits.float()
-    goal = keep_targets.float()
-    each = F.binary_cross_entropy_with_logits(logits, goal, reduction="none")
-    out.n_leaves = real.sum()
-    out.keep_loss = (each * real).sum() / out.n_leaves.clamp(min=1)
-    intended = goal >= 0.5
-    doubted = real & (logits < 0)
-    out.n_wrong = (real & ~intended).sum()
-    out.n_caught = (doubted & ~intended).sum()
-    out.n_alarms = (doubted & intended).sum()
-
-
-def _fill_mlm(
-    out: LeafPredictionOutput,
-    logits: Tensor,
-    targets: Tensor,
-    shown: Tensor,
-    keep_logits: Tensor,
-    real: Tensor,
-) -> None:
-    """Sets the likelihood loss and counts; real: bool (B, K), False at pads."""
-    logp, correct = leaf_log_likelihood(logits, targets, shown, keep_logits)
-    masked = real & (shown < 0)
-    out.mlm_loss = -torch.where(real, logp, 0.0).sum() / real.sum().clamp(min=1)
-    out.n_masked = masked.sum()
-    out.n_correct = (correct & masked).sum()
-    masked_logp = torch.where(masked, logp, 0.0).sum().detach()
-    out.masked_loss = -masked_logp / out.n_masked.clamp(min=1)
 
 
 AutoConfig.register(CodeMLMConfig.model_type, CodeMLMConfig)

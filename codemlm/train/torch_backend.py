@@ -59,7 +59,7 @@ class TorchModel:
         hidden = self.model.encode(*(given[name] for name in INPUTS))
         at_leaf = gather_rows(hidden, given["leaf_positions"])
         logits = self.model.leaf_logits(at_leaf, *(given[name] for name in CANDIDATES))
-        return self.model.gate(at_leaf).numpy(), logits.numpy()
+        return self.model.keep_logits(at_leaf).numpy(), logits.numpy()
 
 
 def load_tokenizer(checkpoint: Path) -> LeafTokenizer:

@@ -18,10 +18,12 @@ from codemlm.masking import (
     NO_TARGET,
     TARGET_DELETE,
     TARGET_NEGATE,
+    TORN,
     WRONG,
     MaskPolicy,
     WindowUnits,
     corrupt,
+    mask_weights,
     show,
 )
 from codemlm.syntax import parse
@@ -253,3 +255,75 @@ def test_targets_are_set_where_units_are_selected(encoded: EncodedFile) -> None:
         selected = window.target != NO_TARGET
         assert (window.state[selected] != 0).all()
         assert (window.target[window.state == MASKED] == window.text[window.state == MASKED]).all()
+
+
+PIECES = MaskPolicy(
+    mask_rate=0.4, clear_windows=0.0, wrong_rate=0.0, pieces=tiny_tokenizer().vocab_size
+)
+
+
+def test_torn_leaves_hide_as_many_subtokens_as_masked_ones(encoded: EncodedFile) -> None:
+    plain = show(encoded, 0, len(encoded))
+    widths = np.diff(encoded.text_offsets)[plain.text]
+    gather = np.concatenate(
+        [np.arange(*encoded.text_offsets[t : t + 2]) for t in plain.text.tolist()]
+    )
+    original = encoded.text_pieces[gather].astype(np.int64)
+    is_run = np.repeat(encoded.text_is_run[plain.text], widths)
+    masks = changed = 0
+    for seed in range(200):
+        window = corrupt(encoded, 0, len(encoded), PIECES, np.random.default_rng(seed))
+        assert window.subtokens is not None
+        assert len(window.subtokens) == len(original)
+        masks += int((window.subtokens == MASK).sum())
+        changed += int((window.subtokens != original).sum())
+        assert (window.subtokens == original)[is_run].all()
+        units = np.unique(np.repeat(np.arange(len(widths)), widths)[window.subtokens == MASK])
+        assert (window.state[units] == TORN).all()
+        assert (window.target[units] == window.text[units]).all()
+    expected = 200 * PIECES.mask_rate * (mask_weights(plain.role) * widths).sum()
+    assert masks / expected == pytest.approx(PIECES.masked, abs=0.02)
+    assert changed / expected == pytest.approx(PIECES.masked + PIECES.wrong, abs=0.02)
+
+
+def test_subtokens_of_a_leaf_are_hidden_independently(encoded: EncodedFile) -> None:
+    hidden = []
+    for seed in range(200):
+        window = corrupt(encoded, 0, len(encoded), PIECES, np.random.default_rng(seed))
+        assert window.subtokens is not None
+        widths = np.diff(encoded.text_offsets)[window.text]
+        begins = np.cumsum(widths) - widths
+        two = begins[(widths == 2) & ~encoded.text_is_run[window.text]]
+        pairs = np.stack([window.subtokens[two], window.subtokens[two + 1]]) == MASK
+        hidden.append([*pairs.mean(axis=1).tolist(), pairs.all(axis=0).mean()])
+    first, second, both = np.mean(hidden, axis=0)
+    assert first == pytest.approx(second, rel=0.15)
+    assert both == pytest.approx(first * second, rel=0.3)
+
+
+def test_torn_leaves_show_no_slot_and_are_not_judged(encoded: EncodedFile) -> None:
+    window = corrupt(encoded, 0, len(encoded), PIECES, np.random.default_rng(3))
+    batch = fill(window, encoded, WindowShape(1024, 400, 400, 200))
+    assert window.subtokens is not None
+    total = len(window.subtokens)
+    assert (batch.arrays["input_ids"][0, :total] == window.subtokens).all()
+    widths = np.diff(encoded.text_offsets)[window.text]
+    begins = np.cumsum(widths) - widths
+    torn = np.repeat(window.state == TORN, widths)
+    assert torn.sum() > 20
+    assert not batch.arrays["slot_ids"][0, :total][torn].any()
+    judged = batch.arrays["leaf_positions"]
+    assert not torn[judged[judged >= 0]].any()
+    chosen = batch.arrays["targets"][0] >= 0
+    positions = batch.arrays["selected_positions"][0, chosen]
+    assert np.isin(positions, begins).all()
+    assert ((batch.arrays["shown"][0, chosen] < 0) == torn[positions]).all()
+
+
+def test_clear_windows_tear_nothing(encoded: EncodedFile) -> None:
+    policy = dataclasses.replace(PIECES, clear_windows=1.0)
+    window = corrupt(encoded, 0, len(encoded), policy, np.random.default_rng(0))
+    assert window.subtokens is not None
+    assert not (window.subtokens == MASK).any()
+    assert set(window.state.tolist()) == {0, KEPT}
+    assert ((window.target != NO_TARGET) == (window.state == KEPT)).all()

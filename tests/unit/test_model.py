@@ -384,3 +384,67 @@ def test_global_candidates_keep_their_shape_and_start_at_the_unigram() -> None:
 def test_unknown_family_is_named() -> None:
     with pytest.raises(ValueError, match="gpt"):
         CodeMLMConfig(encoder_type="gpt")
+
+
+@pytest.mark.parametrize("training", [True, False])
+@torch.no_grad()
+def test_a_causal_model_does_not_see_what_follows(training: bool) -> None:
+    for causal in (True, False):
+        model, batch = make_model(causal=causal).train(training), make_batch()
+        inputs = {name: batch[name] for name in (*PAIRED, "attention_mask")}
+        before = model.encode(**inputs)
+        for name in PAIRED:
+            batch[name][:, 6:] = 1
+        after = model.encode(**inputs)
+        assert torch.equal(before[:, :6], after[:, :6]) == causal
+        assert not torch.equal(before[:, 6:9], after[:, 6:9])
+
+
+def test_causal_attention_is_the_same_in_training() -> None:
+    model, batch = make_model(causal=True), make_batch()
+    with torch.no_grad():
+        outputs = [model.train(mode)(**batch).loss for mode in (True, False)]
+    torch.testing.assert_close(*outputs)
+    model.train()(**batch).loss.backward()
+    weight = model.encoder.layers[1].attn.Wqkv.weight
+    assert weight.grad is not None
+    trained = weight.grad.clone()
+    model.zero_grad()
+    model.eval()(**batch).loss.backward()
+    torch.testing.assert_close(trained, weight.grad)
+
+
+def test_causal_needs_attention_that_can_do_it() -> None:
+    with pytest.raises(ValueError, match="causal"):
+        make_model("bert", causal=True)
+
+
+@torch.no_grad()
+def test_without_a_gate_the_likelihood_is_the_softmax_alone() -> None:
+    model, batch = make_model(keep_gate=False).train(), make_batch()
+    out = model(**batch, return_logits=True)
+    real = batch["targets"] >= 0
+    logp = torch.log_softmax(out.leaf_logits, -1)
+    chosen = logp.gather(-1, batch["targets"].clamp(min=0)[..., None])[..., 0][real]
+    torch.testing.assert_close(out.mlm_loss, -chosen.mean().float())
+    assert torch.equal(out.loss, out.mlm_loss)
+    assert not out.keep_logits.any()
+    masked = real & (batch["shown"] < 0)
+    assert int(out.n_masked) == int(masked.sum())
+
+
+@pytest.mark.parametrize(
+    ("part", "inputs"),
+    [
+        ("use_slots", ("slot_ids", "candidate_slots")),
+        ("use_syntax", ("parent_ids", "grandparent_ids")),
+    ],
+)
+@torch.no_grad()
+def test_a_part_left_out_changes_nothing(part: str, inputs: tuple[str, ...]) -> None:
+    for used in (True, False):
+        model, batch = make_model(**{part: used}).eval(), make_batch()
+        before = model(**batch).loss
+        for name in inputs:
+            batch[name] = torch.flip(batch[name], [1])
+        assert torch.equal(model(**batch).loss, before) != used
