@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from codemlm.errors import CorpusError, UsageError
+from codemlm.masking import MaskPolicy
 from codemlm.syntax import parse
 from codemlm.tokenizer import LeafTokenizer
 from codemlm.train import __main__ as cli
@@ -386,3 +387,17 @@ def test_training_on_the_data(data: Path, tmp_path: Path) -> None:
     assert elsewhere.exit_code == 2
     assert isinstance(elsewhere.exception, SystemExit)
     assert "tokenizer.json" in elsewhere.stderr
+
+
+def test_settings_of_a_run_decide_what_is_masked(data: Path) -> None:
+    def policy(**settings: Any) -> MaskPolicy:
+        config = TrainConfig(data=data, window=48, total_steps=10, **settings)
+        return WindowSource.from_train_config(config).policy
+
+    plain = policy()
+    assert (plain.masked, plain.wrong, plain.pieces) == (0.8, 0.1, 0)
+    none = policy(replaced_share=0.0, masking="piece")
+    assert (none.masked, none.wrong) == (0.9, 0.0)
+    assert none.pieces == LeafTokenizer.load(data / "tokenizer.json").vocab_size
+    with pytest.raises(UsageError, match="replaced_share"):
+        TrainConfig(replaced_share=1.0)
