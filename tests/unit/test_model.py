@@ -443,7 +443,8 @@ def test_without_a_gate_the_likelihood_is_the_softmax_alone() -> None:
 @torch.no_grad()
 def test_a_part_left_out_changes_nothing(part: str, inputs: tuple[str, ...]) -> None:
     for used in (True, False):
-        model, batch = make_model(**{part: used}).eval(), make_batch()
+        settings: dict[str, Any] = {part: used}
+        model, batch = make_model(**settings).eval(), make_batch()
         before = model(**batch).loss
         for name in inputs:
             batch[name] = torch.flip(batch[name], [1])
