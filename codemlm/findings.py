@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from codemlm.alternatives import Context, is_informative
 from codemlm.calibration import LOWEST, Calibration, MaskedView
+from codemlm.filters import FILTERS, Filter, drops_any
 from codemlm.injection import Kind
 from codemlm.rules import CODE_OF_KIND, UNDEFINED_NAME
 from codemlm.scoring import LeafScore
@@ -100,6 +101,7 @@ def judge(
     undefined: Mapping[int, Sequence[str]],
     calibration: Calibration,
     common: Spellings | None = None,
+    filters: Sequence[Filter] = FILTERS,
 ) -> list[Finding]:
     """Every leaf that could be a finding, most confident first.
 
@@ -110,19 +112,23 @@ def judge(
         undefined: leaves whose names are bound nowhere, with fallback suggestions.
         calibration: maps features to confidence.
         common: names that are common everywhere; members may be misspellings of them.
+        filters: what is no finding, whatever the model says; undefined names are certain.
     """
     context = Context(parsed, common)
     found: list[Finding] = []
     for score in scores:
-        if score.leaf in undefined or not is_informative(parsed, score.leaf):
+        if score.leaf in undefined:
             continue
         finding = _judge_leaf(context, score, masked.get(score.leaf), calibration)
         if finding is not None:
             found.append(finding)
+    drops = drops_any(parsed, filters)
+    found = [finding for finding in found if not drops(finding)]
     by_leaf = {score.leaf: score for score in scores}
     for leaf, candidates in undefined.items():
         found.append(_undefined(context, leaf, by_leaf.get(leaf), candidates, calibration))
-    found = _merge_swaps(parsed, found)
+    merged = _merge_swaps(parsed, found)
+    found = [f for f in merged if f.other is None or not drops(f)]
     return sorted(found, key=lambda f: (-f.confidence, f.leaf))
 
 

@@ -13,6 +13,7 @@ from codemlm.calibration import Calibration
 from codemlm.config import Config
 from codemlm.discovery import Target, is_generated
 from codemlm.errors import CodemlmError, SourceError
+from codemlm.filters import breaks_syntax
 from codemlm.findings import Finding, judge, propose
 from codemlm.injection import Sites
 from codemlm.languages import PYTHON, language_for_path
@@ -253,7 +254,9 @@ class Scanner:
         wanted = [
             f
             for f in found
-            if f.confidence >= options.least(f.rule, threshold) and options.wants(f.rule)
+            if f.confidence >= options.least(f.rule, threshold)
+            and options.wants(f.rule)
+            and not (f.confidence >= threshold and breaks_syntax(work.parsed, f))
         ]
         if not wanted:
             return work.result
