@@ -196,7 +196,7 @@ def test_least_confidence() -> None:
         ("# codemlm: ignore[CM2]", False),
         ("# codemlm: ignore[]", False),
         ("# codemlm: ignored", False),
-        ("# noqa", False),
+        ("# noqa: E501", False),
     ],
 )
 def test_pragmas_on_a_line(comment: str, silenced: bool) -> None:
