@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from codemlm.config_files import ConfigRequest
 
 ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
+COMPLETION_VARIABLE = "_CODEMLM_COMPLETE"
 
 EXTRAS = {
     "torch": "train",
@@ -108,6 +109,7 @@ def _config_request(given: dict[str, Any]) -> ConfigRequest:
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 although there are findings.")
 @click.option("--statistics", is_flag=True, help="Print counts by rule instead of the findings.")
 @click.option("-q", "--quiet", is_flag=True, help="Print no summary.")
+@click.option("-w", "--watch", is_flag=True, help="Scan again whenever a file changes.")
 @_SHARED
 def scan_command(**given: Any) -> int:
     """Reports the places of files and folders that are probably wrong.
@@ -127,6 +129,7 @@ def scan_command(**given: Any) -> int:
             stdin_filename=given["stdin_filename"],
             exit_zero=given["exit_zero"],
             statistics=given["statistics"],
+            watch=given["watch"],
             debug=_is_debugging(),
         )
     )
@@ -222,6 +225,21 @@ def config_command(key: str | None, path: str, as_json: bool, **given: Any) -> i
     return 0
 
 
+@cli.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion_command(shell: str) -> int:
+    """Prints what makes SHELL complete commands and options.
+
+    For bash: eval "$(codemlm completion bash)" in ~/.bashrc.
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "codemlm", COMPLETION_VARIABLE).source())
+    return 0
+
+
 @cli.group("model")
 def model_group() -> None:
     """About the model."""
@@ -248,7 +266,7 @@ def main(args: Sequence[str] | None = None) -> int:
     click's own ``main`` is not used: it exits with 1, our code for findings, when a pipe closes.
     """
     use_utf8()
-    if "_CODEMLM_COMPLETE" in os.environ:
+    if COMPLETION_VARIABLE in os.environ:
         cli.main(args=None if args is None else list(args), prog_name="codemlm")
     try:
         arguments = list(sys.argv[1:] if args is None else args)

@@ -70,6 +70,12 @@ class ConfigFiles:
         """
         return self._entry(folder)[1]
 
+    def candidates(self) -> list[str]:
+        """Paths of files that decide, or would if they were there, as far as folders were asked."""
+        folders = {*self._layers, os.path.abspath(".")}  # noqa: PTH100
+        names = (OWN_FILE, SHARED_FILE)
+        return [os.path.join(folder, name) for folder in sorted(folders) for name in names]  # noqa: PTH118
+
     def _entry(self, folder: str) -> tuple[Settings, WalkRules]:
         if self._fixed is not None:
             return self._fixed

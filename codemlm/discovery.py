@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from codemlm.errors import ConfigError
 from codemlm.languages import language_for_path
+from codemlm.notebooks import is_notebook
 from codemlm.source import Failure, Reason
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ def _entries(folder: str, rules: WalkRules, ignores: list[_IgnoreFile]) -> list[
         is_folder = entry.is_dir(follow_symlinks=False)
         path = prefix + entry.name
         if not is_folder:
-            wanted = language_for_path(entry.name) is not None and not _links_to_folder(entry)
+            wanted = is_source_name(entry.name) and not _links_to_folder(entry)
             if not wanted or (is_generated_name(entry.name) and not rules.include_generated):
                 continue
         marked = path + "/" if is_folder else path
@@ -272,6 +273,11 @@ def _links_to_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
+
+
+def is_source_name(name: str) -> bool:
+    """Whether a file's name says that it holds source, alone or in a notebook."""
+    return language_for_path(name) is not None or is_notebook(name)
 
 
 def is_generated_name(name: str) -> bool:

@@ -29,6 +29,7 @@ class Summary:
         files: scanned ones, and how many of them have findings or places that did not parse.
         findings, silenced: findings reported, and silenced by comments.
         generated: files passed over because they say that a tool wrote them.
+        held_back: findings that are not reported, by reason.
         failures: files that could not be scanned, by reason.
         failed: failures that make the exit code 2.
     """
@@ -39,6 +40,7 @@ class Summary:
     findings: int = 0
     silenced: int = 0
     generated: int = 0
+    held_back: Counter[str] = field(default_factory=Counter)
     failures: Counter[Reason] = field(default_factory=Counter)
     failed: list[Failure] = field(default_factory=list)
 
@@ -61,6 +63,7 @@ class Summary:
             self.files_with_errors += bool(result.num_errors)
             self.findings += len(result.findings)
             self.silenced += result.num_silenced
+            self.held_back.update(dict(result.held_back))
 
     def text(self, seconds: float) -> str:
         """The totals as a few short sentences."""
@@ -72,6 +75,9 @@ class Summary:
         sentences = [f"{where} ({seconds:.1f} s)."]
         if self.silenced:
             sentences.append(f"{counted(self.silenced, 'finding')} silenced by comments.")
+        if self.held_back:
+            listed = ", ".join(f"{n:,} {reason}" for reason, n in sorted(self.held_back.items()))
+            sentences.append(f"Held back: {listed}.")
         if self.files_with_errors:
             files = counted(self.files_with_errors, "file")
             sentences.append(f"Syntax errors in {files}: only what parses was judged.")

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from codemlm.rules import UNDEFINED_NAME, Rule
+from codemlm.rules import UNDEFINED_NAME, UNUSED_PRAGMA, Rule
 
 _WIDTH = 88
 
@@ -46,6 +46,8 @@ def sections_of(rule: Rule) -> Iterator[Section]:
 
 
 def _confidence_of(rule: Rule) -> str:
+    if rule.code == UNUSED_PRAGMA:
+        return "It is the highest there is: that nothing is silenced is no guess."
     if rule.code == UNDEFINED_NAME:
         return (
             "Scope analysis finds these names, without the model: each has the share of right "

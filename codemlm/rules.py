@@ -32,6 +32,7 @@ class Rule:
 
 MISSING_PREFIX, ADDED_PREFIX = "CM117", "CM118"
 UNDEFINED_NAME = "CM201"
+UNUSED_PRAGMA = "CM901"
 
 _RULES = (
     Rule(
@@ -241,6 +242,19 @@ _RULES = (
         "the handling of an error, that is when it hurts most.",
         "Files that import with `*` or change their globals by hand may bind names that cannot be "
         "seen; names that only such a construct could bind are not reported.",
+    ),
+    Rule(
+        UNUSED_PRAGMA,
+        "unused-pragma",
+        "A comment silences findings where there are none.",
+        ("return rows  # codemlm: ignore[CM101]", "return rows"),
+        None,
+        "The code has changed, or the model has: whoever reads the comment looks for a doubt that "
+        "is gone, and the next mistake on that line will go unseen.",
+        "A comment counts as used while anything that it could silence has half the least "
+        "confidence of a finding, so that it does not come and go with small changes. Comments "
+        "that silence a whole file in all rules are not judged, nor codes of rules that are not "
+        "selected.",
     ),
 )
 

@@ -17,11 +17,14 @@ from codemlm.filters import breaks_syntax
 from codemlm.findings import Finding, judge, propose
 from codemlm.injection import Sites
 from codemlm.languages import PYTHON, language_for_path
+from codemlm.notebooks import Cell, is_notebook, read_notebook
 from codemlm.positions import LineIndex
 from codemlm.pragmas import Pragmas, pragmas_of
+from codemlm.rules import UNUSED_PRAGMA
 from codemlm.scoring import FileToScore, LeafScore, Scorer
 from codemlm.source import MAX_BYTES, Failure, Reason, SourceFile, read_source
 from codemlm.syntax import ParsedFile, parse
+from codemlm.types import Span
 from codemlm.undefined import undefined_names
 from codemlm.units import encode_with_texts
 
@@ -32,6 +35,8 @@ LEAVES_PER_MASKING = 150
 """One judged leaf in so many may be verified by masking. A masked leaf costs a window of its own:
 this rate adds about a third to the cost of the single pass."""
 LEAST_MASKINGS = 4
+NOTEBOOK_BYTES = 20
+"""A notebook may be so many times as large as a source file: outputs are most of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,9 @@ class FileResult:
         num_errors: places that did not parse; nothing inside them is judged.
         num_silenced: findings that a pragma silenced.
         is_generated: whether the file was passed over because it says that a tool wrote it.
+        held_back: counts of findings that are not reported, by reason.
+        cells: of a notebook, whose source is that of all its code cells.
+        cell: number of the one cell that this is the result of; see ``parts``.
     """
 
     path: str
@@ -106,6 +114,47 @@ class FileResult:
     num_errors: int = 0
     num_silenced: int = 0
     is_generated: bool = False
+    held_back: tuple[tuple[str, int], ...] = ()
+    cells: tuple[Cell, ...] = ()
+    cell: int | None = None
+
+    @property
+    def label(self) -> str:
+        """The path for people, with the cell if it is one."""
+        return self.path if self.cell is None else f"{self.path}:cell {self.cell}"
+
+    def keep(self, reason: str, findings: Sequence[Finding]) -> FileResult:
+        """This result with only some of its findings; the others are held back for ``reason``."""
+        count = len(self.findings) - len(findings)
+        if not count:
+            return self
+        held_back = (*self.held_back, (reason, count))
+        return replace(self, findings=tuple(findings), held_back=held_back)
+
+    def parts(self) -> Iterator[FileResult]:
+        """This result; or of a notebook one for each cell that has findings."""
+        if not self.cells:
+            yield self
+        for cell in self.cells:
+            inside = [f for f in self.findings if cell.start <= f.span.start < cell.end]
+            if inside:
+                source = self.source[cell.start : cell.end]
+                found = tuple(_moved(finding, -cell.start) for finding in inside)
+                yield replace(self, source=source, findings=found, cells=(), cell=cell.number)
+
+
+def _moved(finding: Finding, by: int) -> Finding:
+    """A finding with all its places moved."""
+
+    def move(span: Span) -> Span:
+        return Span(span.start + by, span.end + by)
+
+    return replace(
+        finding,
+        span=move(finding.span),
+        edits=tuple((move(span), text) for span, text in finding.edits),
+        other=None if finding.other is None else move(finding.other),
+    )
 
 
 @dataclass(slots=True)
@@ -197,7 +246,8 @@ class Scanner:
             options = self.options_of(target.path)
         except CodemlmError as error:
             return Failure(target.path, Reason.CONFIGURATION, str(error), explicit=True)
-        read = read_source(target.path, explicit=target.explicit, limit=options.max_bytes)
+        limit = options.max_bytes * (NOTEBOOK_BYTES if is_notebook(target.path) else 1)
+        read = read_source(target.path, explicit=target.explicit, limit=limit)
         passed_over = not (target.explicit or options.include_generated)
         if isinstance(read, SourceFile) and passed_over and is_generated(read.source):
             return FileResult(read.path, read.source, is_generated=True)
@@ -220,8 +270,16 @@ class Scanner:
 
     def _prepare(self, file: SourceFile) -> _Work | Failure:
         try:
-            parsed = parse(file.source, language_for_path(file.path) or PYTHON)
-            result = FileResult(file.path, file.source, num_errors=len(parsed.error_spans))
+            source = file.source
+            cells: tuple[Cell, ...] = ()
+            if is_notebook(file.path):
+                notebook = read_notebook(source)
+                if notebook is None:
+                    return Failure(file.path, Reason.LANGUAGE, "the notebook is not in Python")
+                source, cells = notebook
+            parsed = parse(source, language_for_path(file.path) or PYTHON)
+            errors = len(parsed.error_spans)
+            result = FileResult(file.path, source, num_errors=errors, cells=cells)
             return _Work(result, parsed, pragmas_of(parsed))
         except Exception as error:  # noqa: BLE001  # one bad file must not stop the others
             return self._failure(file.path, error)
@@ -251,15 +309,21 @@ class Scanner:
 
     def _report(self, work: _Work, found: Sequence[Finding]) -> FileResult:
         options, threshold = self.options_of(work.result.path), self.calibration.threshold
-        wanted = [
+        chosen = [
             f
             for f in found
-            if f.confidence >= options.least(f.rule, threshold)
-            and options.wants(f.rule)
+            if options.wants(f.rule)
             and not (f.confidence >= threshold and breaks_syntax(work.parsed, f))
         ]
-        if not wanted:
-            return work.result
-        index = LineIndex(work.parsed.source)
-        kept = [f for f in wanted if not work.pragmas.silence(f.rule, index.line_of(f.span.start))]
-        return replace(work.result, findings=tuple(kept), num_silenced=len(wanted) - len(kept))
+        wanted = [f for f in chosen if f.confidence >= options.least(f.rule, threshold)]
+        if not work.pragmas.found:
+            return replace(work.result, findings=tuple(wanted)) if wanted else work.result
+        line_of = LineIndex(work.parsed.source).line_of
+        kept = [f for f in wanted if not work.pragmas.silence(f.rule, line_of(f.span.start))]
+        num_silenced = len(wanted) - len(kept)
+        if options.wants(UNUSED_PRAGMA):
+            for one in chosen:  # what comes near to a finding still needs its pragma
+                if one.confidence >= options.least(one.rule, threshold) / 2:
+                    work.pragmas.silence(one.rule, line_of(one.span.start))
+            kept = [*work.pragmas.unused(work.parsed.source, options.wants), *kept]
+        return replace(work.result, findings=tuple(kept), num_silenced=num_silenced)

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too large"
     BINARY = "binary"
     UNDECODABLE = "undecodable"
+    LANGUAGE = "in another language"
     CONFIGURATION = "configuration"
     INTERNAL = "internal error"
 
@@ -70,7 +71,7 @@ class Failure:
     def is_error(self) -> bool:
         """Whether the failure must not go unnoticed: it makes the exit code 2."""
         return self.reason in (Reason.INTERNAL, Reason.CONFIGURATION) or (
-            self.explicit and self.reason is not Reason.TOO_LARGE
+            self.explicit and self.reason not in (Reason.TOO_LARGE, Reason.LANGUAGE)
         )
 
 

@@ -13,7 +13,7 @@ from codemlm.calibration import Calibration
 from codemlm.heatmap import LeafHeat
 from codemlm.positions import LineIndex
 from codemlm.report import Summary, place
-from codemlm.rules import RULES, UNDEFINED_NAME
+from codemlm.rules import RULES, UNDEFINED_NAME, UNUSED_PRAGMA
 from codemlm.scanner import FileResult
 from codemlm.terminal import utf8_path
 from codemlm.types import Span
@@ -55,10 +55,10 @@ class Settings:
 
 def measured_precision(calibration: Calibration) -> dict[str, float]:
     """Measured share of right findings by rule; without the rules for which it is not known."""
-    found = {UNDEFINED_NAME: calibration.undefined}
+    found = {UNDEFINED_NAME: calibration.undefined, UNUSED_PRAGMA: 1.0}
     at_threshold = calibration.notes.get("precision_at_threshold")
     if isinstance(at_threshold, float):
-        found |= {code: at_threshold for code in RULES if code != UNDEFINED_NAME}
+        found = dict.fromkeys(RULES, at_threshold) | found
     return found
 
 

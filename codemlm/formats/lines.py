@@ -19,8 +19,10 @@ class JsonReporter:
         if not result.findings:
             return
         index = LineIndex(result.source)
-        lines = [json_text(finding_record(result.path, index, f)) for f in result.findings]
-        self.out.write("\n".join(lines) + "\n")
+        cell = {} if result.cell is None else {"cell": result.cell}
+        for finding in result.findings:
+            record = finding_record(result.path, index, finding) | cell
+            self.out.write(json_text(record) + "\n")
         self.out.flush()
 
     def finish(self, summary: Summary) -> None:

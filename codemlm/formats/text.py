@@ -28,7 +28,7 @@ class TextReporter:
             return
         index = LineIndex(result.source)
         for finding in result.findings:
-            for row in self.rows(result.path, index, finding, self.width):
+            for row in self.rows(result.label, index, finding, self.width):
                 self.console.print(row)
         self.console.file.flush()
 

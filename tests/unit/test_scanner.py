@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -200,9 +201,9 @@ def test_least_confidence() -> None:
     ],
 )
 def test_pragmas_on_a_line(comment: str, silenced: bool) -> None:
-    result = scan_text(BUG.rstrip() + f"  {comment}\n")
+    result = scan_text(BUG.rstrip() + f"  {comment}\n", ignore=("CM901",))
     assert (len(result.findings), result.num_silenced) == ((0, 1) if silenced else (1, 0))
-    elsewhere = scan_text(f"x = 1  {comment}\n{BUG}")
+    elsewhere = scan_text(f"x = 1  {comment}\n{BUG}", ignore=("CM901",))
     assert len(elsewhere.findings) == 1
 
 
@@ -216,6 +217,59 @@ def test_pragmas_for_a_file() -> None:
     assert scan_text(f"{BUG}# codemlm: ignore-file[CM101]\n").num_silenced == 1
     assert scan_text(f"{BUG}# codemlm: ignore-file[CM2]\n").findings
     assert scan_text(f"{BUG}x = 'codemlm: ignore-file'\n").findings
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("x = 1  # codemlm: ignore\n", "x = 1\n"),
+        ("x = 1  # é # codemlm: ignore[CM101]\n", "x = 1  # é\n"),
+        ("x = 1  # codemlm: ignore[CM999]\n", "x = 1\n"),
+        ("x = 1  # codemlm: ignore[]\n", "x = 1\n"),
+        ("# codemlm: ignore-file[CM2]\n", "\n"),
+        ("x = 1  # codemlm: ignore[CM101] because\n", None),
+        (f"{BUG[:-1]}  # codemlm: ignore[CM2, CM101]\n", f"{BUG[:-1]}  # codemlm: ignore[CM101]\n"),
+    ],
+)
+def test_unused_pragmas_are_reported(before: str, after: str | None) -> None:
+    (finding,) = scan_text(before).findings
+    assert (finding.rule, finding.confidence) == ("CM901", 1.0)
+    if after is None:
+        assert finding.edits == ()
+        return
+    ((span, text),) = finding.edits
+    data = before.encode()
+    assert (data[: span.start] + text + data[span.end :]).decode() == after
+
+
+def test_pragmas_that_may_be_needed_are_not_reported() -> None:
+    silenced = f"{BUG[:-1]}  # codemlm: ignore[CM101]\n"
+    confidence = scan_text(BUG).findings[0].confidence
+    assert not scan_text(silenced, min_confidence=min(1.0, 1.9 * confidence)).findings
+    assert not scan_text("x = 1  # codemlm: ignore[CM101]\n", ignore=("CM101",)).findings
+    assert not scan_text("x = 1  # codemlm: ignore\n", select=("CM1", "CM901")).findings
+    assert not scan_text("x = 1  # codemlm: ignore\n", ignore=("CM901",)).findings
+
+
+def test_notebooks_are_told_by_cell() -> None:
+    cells = [
+        {"cell_type": "markdown", "source": ["rows"]},
+        {"cell_type": "code", "source": ["import os\n", "%matplotlib inline"]},
+        {"cell_type": "code", "source": "x = 1\n" + BUG},
+        {"cell_type": "code", "source": "def f(low, high): return max(low, high)"},
+    ]
+    notebook = json.dumps({"cells": cells, "metadata": {}})
+    result = scan_text(notebook, path="a.ipynb")
+    parts = list(result.parts())
+    assert [(part.label, part.cell) for part in parts] == [
+        ("a.ipynb:cell 3", 3),
+        ("a.ipynb:cell 4", 4),
+    ]
+    assert places(parts[0]) == [("CM101", 3, 12, "rows")]
+    (swap,) = parts[1].findings
+    assert swap.other is not None
+    assert [parts[1].source[s.start : s.end] for s in (swap.span, swap.other)] == [b"low", b"high"]
+    assert [parts[1].source[s.start : s.end] for s, _ in swap.edits] == [b"low", b"high"]
 
 
 def test_generated_files_are_passed_over_unless_named(tmp_path: Path) -> None:
