@@ -1,0 +1,129 @@
+"""Writes the parts of the documentation that the code knows: rules, keys, the tour's output.
+
+    python docs/generate.py          the pages of rules and the configuration reference
+    python docs/generate.py --tour   and what the commands of tour.md print, by the shipped model
+
+A test compares the former with the files, so that they cannot go stale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+from codemlm.config import DEFAULTS, KEYS
+from codemlm.config_command import value_of
+from codemlm.config_kinds import FORMATS, toml_of
+from codemlm.rule_pages import rule_markdown
+from codemlm.rules import RULES
+
+DOCS = Path(__file__).parent
+_COMMAND = re.compile(r"(```console\n\$ )(codemlm [^\n]*)\n.*?(?=```)", re.DOTALL)
+
+_INTRODUCTION = """
+Keys stand in `codemlm.toml`, or in the table `[tool.codemlm]` of `pyproject.toml`. The file nearest
+to a source file holds for it; options of the command line come before every file. `codemlm config`
+shows the values that hold, and where each is from; `--config FILE` takes another file,
+`--config KEY=VALUE` sets one key, and `--isolated` reads no file at all. A key that is not known is
+an error, which names the nearest one that is.
+""".strip()
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by its path in `docs`."""
+    found = {f"rules/{rule.code}.md": rule_markdown(rule) for rule in RULES.values()}
+    found["rules/README.md"] = "\n".join(_rules()) + "\n"
+    found["configuration.md"] = "\n".join(_configuration()) + "\n"
+    return found
+
+
+def _rules() -> Iterator[str]:
+    yield "# Rules\n"
+    yield "`codemlm rule CODE` prints the same pages.\n"
+    yield "| code | name | what is reported |"
+    yield "|---|---|---|"
+    for rule in RULES.values():
+        yield f"| [{rule.code}]({rule.code}.md) | {rule.name} | {rule.summary} |"
+
+
+def _configuration() -> Iterator[str]:
+    yield "# Configuration\n"
+    yield textwrap.fill(_INTRODUCTION, 100)
+    for key in KEYS.values():
+        default = value_of(DEFAULTS, key)
+        unset = default is None or (default == {} and key.unset)
+        yield f"\n## {key.name}\n"
+        if key.name == "output-format":
+            yield "How findings are printed.\n"
+            yield "\n".join(f"- `{name}`: {what}" for name, what in FORMATS.items())
+        else:
+            yield textwrap.fill(key.help, 100, break_on_hyphens=False)
+        yield ""
+        yield f"- Value: {key.kind.name}"
+        shown = key.unset if unset else f"`{toml_of(default)}`"
+        yield textwrap.fill(
+            f"- Default: {shown}", 100, subsequent_indent="  ", break_on_hyphens=False
+        )
+        if key.option:
+            yield f"- Option: `{key.option}`"
+        if key.env:
+            yield f"- Environment: `{key.env}`"
+        if key.of_run:
+            yield "- One value holds for a whole run: that of the working directory."
+
+
+def tour(text: str) -> str:
+    """The tour with what its commands print today, in a folder with the examples alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        for example in (DOCS / "example").glob("*.py"):
+            shutil.copy(example, folder)
+
+        def rerun(block: re.Match[str]) -> str:
+            command = [sys.executable, "-m", *shlex.split(block[2])]
+            inherited = {k: v for k, v in os.environ.items() if not k.startswith("CODEMLM_")}
+            root = str(DOCS.parent)
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                env={**inherited, "COLUMNS": "96", "NO_COLOR": "1", "PYTHONPATH": root},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            output = re.sub(r" \(\d+\.\d s\)", "", done.stdout).strip("\n")
+            return f"{block[1]}{block[2]}\n{output}\n"
+
+        return _COMMAND.sub(rerun, text)
+
+
+def main() -> int:
+    """Writes the pages; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tour", action="store_true", help="run the commands of tour.md, too")
+    given = parser.parse_args()
+    new = pages()
+    for old in (DOCS / "rules").glob("CM*.md"):
+        if f"rules/{old.name}" not in new:
+            old.unlink()
+    for name, text in new.items():
+        path = DOCS / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
+    if given.tour:
+        page = DOCS / "tour.md"
+        page.write_text(tour(page.read_text("utf-8")), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
