@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Protocol, TextIO
 from urllib.parse import quote_from_bytes
 
 from codemlm.calibration import Calibration
+from codemlm.findings import Finding
+from codemlm.fingerprints import fingerprints
 from codemlm.heatmap import LeafHeat
 from codemlm.positions import LineIndex
 from codemlm.report import Summary, place
 from codemlm.rules import RULES, UNDEFINED_NAME, UNUSED_PRAGMA
 from codemlm.scanner import FileResult
-from codemlm.terminal import utf8_path
+from codemlm.terminal import utf8_path, visible
 from codemlm.types import Span
 
 SURE = 0.5
@@ -93,8 +97,13 @@ class RepositoryPaths:
         return quoted if not Path(name).is_absolute() else f"file://{quoted}"
 
 
-def region(index: LineIndex, span: Span) -> dict[str, Any]:
-    """A span in SARIF's and GitHub's words: lines and columns from 1, the end exclusive."""
+def region(result: FileResult, index: LineIndex, span: Span) -> dict[str, int]:
+    """A span in SARIF's and GitHub's words: lines and columns from 1, the end exclusive.
+
+    Lines of a notebook's cell are none of its file: there, it is the beginning of the file.
+    """
+    if result.cell is not None:
+        return {"startLine": 1, "startColumn": 1, "endLine": 1, "endColumn": 1}
     where = place(index, span)
     return {
         "startLine": where["line"],
@@ -102,3 +111,31 @@ def region(index: LineIndex, span: Span) -> dict[str, Any]:
         "endLine": where["end_line"],
         "endColumn": where["end_col"],
     }
+
+
+def message_of(result: FileResult, index: LineIndex, finding: Finding) -> str:
+    """The finding's message, on one line; in a notebook, with the place in its cell."""
+    message = visible(finding.message)
+    if result.cell is None:
+        return message
+    where = index.position(finding.span.start)
+    return f"cell {result.cell}, {where.line}:{where.column}: {message}"
+
+
+class Fingerprints:
+    """Fingerprints of findings, unique in each file, although a notebook comes cell by cell."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[tuple[str, str]] = Counter()
+
+    def of(self, result: FileResult, index: LineIndex) -> list[str]:
+        """A name for each finding of ``result``, in their order."""
+        names = fingerprints(index, result.findings)
+        if result.cell is None:
+            return names
+        found = []
+        for name in names:
+            again = self._seen[result.path, name]
+            self._seen[result.path, name] += 1
+            found.append(hashlib.sha256(f"{name}{again}".encode()).hexdigest()[:32])
+        return found

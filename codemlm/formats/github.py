@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from codemlm.findings import percent
-from codemlm.formats.base import RepositoryPaths, Settings, region
+from codemlm.formats.base import RepositoryPaths, Settings, message_of, region
 from codemlm.positions import LineIndex
 from codemlm.report import Summary, counted
 from codemlm.rules import RULES
 from codemlm.scanner import FileResult
-from codemlm.terminal import visible
 
 ANNOTATIONS = 10
 """GitHub shows this many warnings a step, and drops the rest without a word."""
@@ -29,14 +28,14 @@ class GithubReporter:
         index = LineIndex(result.source)
         path = self.paths.relative(result.path) if result.findings else ""
         for finding in result.findings:
-            where = region(index, finding.span)
+            where = region(result, index, finding.span)
             properties = {"file": path, "line": where["startLine"], "endLine": where["endLine"]}
             if where["startLine"] == where["endLine"]:  # GitHub takes no columns over lines
                 properties |= {"col": where["startColumn"], "endColumn": where["endColumn"]}
             name = f"{finding.rule} {RULES[finding.rule].name}"
             properties["title"] = f"{name} ({percent(finding.confidence)})"
             listed = ",".join(f"{k}={_escaped(str(v), ':,')}" for k, v in properties.items())
-            line = f"::warning {listed}::{_escaped(visible(finding.message))}"
+            line = f"::warning {listed}::{_escaped(message_of(result, index, finding))}"
             self.found.append((finding.confidence, line))
 
     def finish(self, summary: Summary) -> None:

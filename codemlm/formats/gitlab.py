@@ -9,8 +9,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from codemlm.fingerprints import fingerprints
-from codemlm.formats.base import SURE, RepositoryPaths, Settings, region
+from codemlm.formats.base import SURE, Fingerprints, RepositoryPaths, Settings, message_of, region
 from codemlm.positions import LineIndex
 from codemlm.report import Summary, json_text
 from codemlm.rules import RULES
@@ -23,22 +22,24 @@ class GitlabReporter:
     def __init__(self, settings: Settings) -> None:
         self.out = settings.out
         self.paths = RepositoryPaths(Path.cwd())
+        self.fingerprints = Fingerprints()
         self.issues: list[dict[str, Any]] = []
 
     def file(self, result: FileResult) -> None:
         """Keeps the file's findings."""
         index = LineIndex(result.source)
         path = self.paths.relative(result.path) if result.findings else ""
-        names = fingerprints(index, result.findings)
+        names = self.fingerprints.of(result, index)
         for finding, name in zip(result.findings, names, strict=True):
-            where = region(index, finding.span)
+            message = message_of(result, index, finding)
+            where = region(result, index, finding.span)
             # GitLab shows one issue for each fingerprint of the whole report: the path is in it.
             own = hashlib.sha256(f"{path}\0{name}".encode("utf-8", "surrogateescape")).hexdigest()
             self.issues.append(
                 {
                     "type": "issue",
                     "check_name": finding.rule,
-                    "description": f"{RULES[finding.rule].name}: {finding.message}",
+                    "description": f"{RULES[finding.rule].name}: {message}",
                     "categories": ["Bug Risk"],
                     "severity": "major" if finding.confidence >= SURE else "minor",
                     "fingerprint": own[:32],

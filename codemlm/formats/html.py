@@ -62,7 +62,7 @@ class HtmlReporter:
         if has_map:
             assert self.heat is not None
             parts.append(_heat_map(index, self.heat(result), key))
-        path = visible(utf8_path(result.path))
+        path = visible(utf8_path(result.label))
         surest = max(f.confidence for f in result.findings)
         self.files.append(_File(path, len(result.findings), surest, Markup("\n".join(parts))))
         self.rules |= {f.rule for f in result.findings}

@@ -33,7 +33,7 @@ class JunitReporter:
         """Keeps the file's findings."""
         if not result.findings:
             return
-        index, path = LineIndex(result.source), _allowed(utf8_path(result.path))
+        index, path = LineIndex(result.source), _allowed(utf8_path(result.label))
         suite = self._suite(path, len(result.findings), failures=len(result.findings))
         for finding in result.findings:
             where = index.position(finding.span.start)
@@ -43,7 +43,7 @@ class JunitReporter:
                 "testcase",
                 name=f"{rule} {where.line}:{where.column}",
                 classname=path,
-                file=path,
+                file=_allowed(utf8_path(result.path)),
                 line=str(where.line),
             )
             message = _allowed(f"{visible(finding.message)} ({percent(finding.confidence)})")

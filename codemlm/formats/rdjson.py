@@ -10,12 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 from codemlm.findings import Finding
-from codemlm.formats.base import SURE, Settings
+from codemlm.formats.base import SURE, Settings, message_of
 from codemlm.positions import LineIndex
 from codemlm.report import Summary, json_text
 from codemlm.scanner import FileResult
 from codemlm.terminal import utf8_path
 from codemlm.types import Span
+
+_BEGINNING = {"start": {"line": 1, "column": 1}, "end": {"line": 1, "column": 1}}
 
 
 class RdjsonReporter:
@@ -28,17 +30,18 @@ class RdjsonReporter:
     def file(self, result: FileResult) -> None:
         """Keeps the file's findings."""
         index = LineIndex(result.source)
+        in_file = result.cell is None
         for finding in result.findings:
             diagnostic: dict[str, Any] = {
-                "message": finding.message,
+                "message": message_of(result, index, finding),
                 "location": {
                     "path": utf8_path(result.path),
-                    "range": _range(index, finding.span),
+                    "range": _range(index, finding.span) if in_file else _BEGINNING,
                 },
                 "severity": "WARNING" if finding.confidence >= SURE else "INFO",
                 "code": {"value": finding.rule},
             }
-            if finding.edits:
+            if finding.edits and in_file:
                 diagnostic["suggestions"] = [_suggestion(index, finding)]
             self.diagnostics.append(diagnostic)
 

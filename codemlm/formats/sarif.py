@@ -12,14 +12,12 @@ from typing import Any
 
 from codemlm import __version__
 from codemlm.findings import Finding
-from codemlm.fingerprints import fingerprints
-from codemlm.formats.base import SURE, RepositoryPaths, Settings, region
+from codemlm.formats.base import SURE, Fingerprints, RepositoryPaths, Settings, message_of, region
 from codemlm.positions import LineIndex
 from codemlm.report import Summary, json_text, number, shown_text
 from codemlm.rule_pages import rule_markdown, rule_text
 from codemlm.rules import RULES, Rule
 from codemlm.scanner import FileResult
-from codemlm.types import Span
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 FINGERPRINT = "codemlm/v1"
@@ -36,15 +34,16 @@ class SarifReporter:
         self.out = settings.out
         self.precision = settings.precision
         self.paths = RepositoryPaths(Path.cwd())
+        self.fingerprints = Fingerprints()
         self.results: list[dict[str, Any]] = []
         self.rule_index = {code: at for at, code in enumerate(RULES)}
 
     def file(self, result: FileResult) -> None:
         """Keeps the file's findings."""
         index = LineIndex(result.source)
-        names = fingerprints(index, result.findings)
+        names = self.fingerprints.of(result, index)
         for finding, name in zip(result.findings, names, strict=True):
-            self.results.append(self._result(result.path, index, finding, name))
+            self.results.append(self._result(result, index, finding, name))
 
     def finish(self, summary: Summary) -> None:
         """Prints the log."""
@@ -94,14 +93,17 @@ class SarifReporter:
             "properties": properties,
         }
 
-    def _result(self, path: str, index: LineIndex, finding: Finding, name: str) -> dict[str, Any]:
-        where = {"region": region(index, finding.span) | {"snippet": {"text": finding.text}}}
-        result: dict[str, Any] = {
+    def _result(
+        self, result: FileResult, index: LineIndex, finding: Finding, name: str
+    ) -> dict[str, Any]:
+        snippet = {"snippet": {"text": finding.text}} if result.cell is None else {}
+        where = {"region": region(result, index, finding.span) | snippet}
+        made: dict[str, Any] = {
             "ruleId": finding.rule,
             "ruleIndex": self.rule_index[finding.rule],
             "level": "warning" if finding.confidence >= SURE else "note",
-            "message": {"text": finding.message},
-            "locations": [{"physicalLocation": self._physical(path) | where}],
+            "message": {"text": message_of(result, index, finding)},
+            "locations": [{"physicalLocation": self._physical(result.path) | where}],
             "partialFingerprints": {FINGERPRINT: name},
             "rank": number(100 * finding.confidence),
             "properties": {
@@ -112,25 +114,30 @@ class SarifReporter:
                 ],
             },
         }
+        if result.cell is not None:
+            return made
         if finding.other is not None:
-            other = self._physical(path) | {"region": region(index, finding.other)}
+            other = {"region": region(result, index, finding.other)}
             text = "The other place of the swap."
-            result["relatedLocations"] = [{"physicalLocation": other, "message": {"text": text}}]
+            made["relatedLocations"] = [
+                {
+                    "physicalLocation": self._physical(result.path) | other,
+                    "message": {"text": text},
+                }
+            ]
         if finding.edits:
-            result["fixes"] = [self._fix(path, index, finding.edits)]
-        return result
+            made["fixes"] = [self._fix(result, index, finding)]
+        return made
 
-    def _fix(
-        self, path: str, index: LineIndex, edits: tuple[tuple[Span, bytes], ...]
-    ) -> dict[str, Any]:
+    def _fix(self, result: FileResult, index: LineIndex, finding: Finding) -> dict[str, Any]:
         replacements = [
             {
-                "deletedRegion": region(index, span),
+                "deletedRegion": region(result, index, span),
                 "insertedContent": {"text": new.decode("utf-8")},
             }
-            for span, new in edits
+            for span, new in finding.edits
         ]
-        change = {**self._physical(path), "replacements": replacements}
+        change = {**self._physical(result.path), "replacements": replacements}
         return {
             "description": {"text": "What the model would rather see here."},
             "artifactChanges": [change],

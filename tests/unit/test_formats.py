@@ -238,6 +238,31 @@ def test_statistics() -> None:
     assert printed("full", [], statistics=True) == ""
 
 
+def notebook() -> list[FileResult]:
+    """Two cells with the same line and the same finding."""
+    one = finding("x = 1\nrows\n", "rows", edits=((Span(6, 10), b"cols"),), other=Span(0, 1))
+    return [FileResult("a.ipynb", b"x = 1\nrows\n", (one,), cell=n) for n in (2, 5)]
+
+
+def test_findings_in_cells_stand_at_the_beginning_and_say_where() -> None:
+    places = ["cell 2, 2:1: `rows` here", "cell 5, 2:1: `rows` here"]
+    issues = json.loads(printed("gitlab", notebook()))
+    assert len({issue["fingerprint"] for issue in issues}) == 2
+    assert [issue["location"]["positions"]["begin"]["line"] for issue in issues] == [1, 1]
+    results = sarif(*notebook())["runs"][0]["results"]
+    assert len({str(each["partialFingerprints"]) for each in results}) == 2
+    assert not {"fixes", "relatedLocations"} & set(results[0])
+    diagnostics = json.loads(printed("rdjson", notebook()))["diagnostics"]
+    assert diagnostics[0]["location"]["range"]["start"] == {"line": 1, "column": 1}
+    assert "suggestions" not in diagnostics[0]
+    github = printed("github", notebook())
+    junit, html = printed("junit", notebook()), printed("html", notebook())
+    for cell, where in zip(("cell 2", "cell 5"), places, strict=True):
+        assert where in github and where in str(issues) and where in str(results)
+        assert where in str(diagnostics)
+        assert f"a.ipynb:{cell}" in junit and f"a.ipynb:{cell}" in html
+
+
 @pytest.mark.parametrize("kind", MACHINES)
 def test_a_path_that_is_no_text_is_printed(kind: str) -> None:
     path = os.fsdecode(b"\xff\xfe.py")
