@@ -1,17 +1,24 @@
-"""Confidence: logistic maps from what the model says of a leaf to the chance that it is wrong.
+"""Confidence: maps from what is known of a leaf to the chance that it is wrong.
 
-The features are computed here for fitting (``codemlm.train.calibrate``) and for scanning alike.
+Two stages. The first judges every leaf by the model's single pass, and chooses what is masked; the
+second judges those once they were masked too. Either is a logistic function, or boosted trees with
+a logistic function of their margin. The same rows are made for fitting (`codemlm.train.collect`)
+and for scanning (`codemlm.confidence`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from codemlm.errors import ModelError
+from codemlm.evidence import EVIDENCE_FEATURES
 from codemlm.scoring import Alternative, LeafScore
+from codemlm.trees import Ensemble
 from codemlm.types import Role
 
 GROUPS: dict[Role, str] = {
@@ -29,36 +36,129 @@ GROUPS: dict[Role, str] = {
 """Roles that behave alike, for calibration."""
 
 _GROUP_NAMES = ("variable", "function", "attribute", "keyword", "operator", "literal")
-SINGLE_FEATURES = ("doubt", "share", "gap", *(f"is_{g}" for g in _GROUP_NAMES))
-"""Features of the single pass, in order; see ``single_features``."""
-VERIFIED_FEATURES = (*SINGLE_FEATURES, "masked_shown", "masked_best", "agrees")
-"""Features once the leaf was masked too; see ``verified_features``."""
-
+_LOGISTIC_SINGLE = ("doubt", "share", "gap", *(f"is_{g}" for g in _GROUP_NAMES))
+_LOGISTIC_MASKED = ("masked_shown", "masked_best", "agrees")
+MODEL_FEATURES = (*_LOGISTIC_SINGLE, "shown", "best", "second", "lost", "possible", "rank")
+"""Features of the single pass, in order; see ``model_features``."""
+MASKED_FEATURES = (*_LOGISTIC_MASKED, "masked_gap")
+"""Features of the pass with the leaf masked, in order; see ``masked_features``."""
+SINGLE_FEATURES = (*MODEL_FEATURES, *EVIDENCE_FEATURES)
+"""Columns of the first stage's rows."""
+VERIFIED_FEATURES = (*SINGLE_FEATURES, *MASKED_FEATURES)
+"""Columns of the second stage's rows."""
 
 LOWEST = -15.0
 """Floor of the natural logs among the features: what is less likely is as good as impossible."""
+_STEEPEST = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedView:
+    """What masking says of a leaf.
+
+    Natural logs of the shown leaf's and of the best possible alternative's share, that alternative,
+    and what is suggested in the end, by both passes.
+    """
+
+    shown: float
+    best: float
+    alternative: str
+    suggested: str
+
+
+@dataclass(frozen=True, slots=True)
+class Logistic:
+    """A logistic function of features: names, intercept, and a coefficient for each name."""
+
+    features: tuple[str, ...]
+    intercept: float
+    coefficients: tuple[float, ...]
+
+    def logits(self, values: np.ndarray) -> np.ndarray:
+        """Logits that rows of the map's features (N, F) are wrong: float64 (N,)."""
+        found: np.ndarray = self.intercept + values.astype(np.float64) @ np.array(self.coefficients)
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``_map`` reads."""
+        coefficients = list(self.coefficients)
+        features = list(self.features)
+        return {"features": features, "intercept": self.intercept, "coefficients": coefficients}
+
+
+@dataclass(frozen=True, slots=True)
+class Boosted:
+    """Boosted trees of features, and the logistic function of their margin: slope above 0."""
+
+    features: tuple[str, ...]
+    trees: Ensemble
+    intercept: float = 0.0
+    slope: float = 1.0
+
+    def logits(self, values: np.ndarray) -> np.ndarray:
+        """Logits that rows of the map's features (N, F) are wrong: float64 (N,)."""
+        return self.intercept + self.slope * self.trees.margins(values)
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``_map`` reads."""
+        return {
+            "features": list(self.features),
+            "intercept": self.intercept,
+            "slope": self.slope,
+            "trees": self.trees.as_json(),
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Logistic maps from features to confidence, and the threshold for the alert budget.
+    """Maps from features to confidence, and the threshold for the alert budget.
 
     Attributes:
-        single: (intercept, coefficients in the order of SINGLE_FEATURES).
-        verified: the same for VERIFIED_FEATURES.
+        single: of rows of SINGLE_FEATURES.
+        verified: of rows of VERIFIED_FEATURES.
         threshold: default least confidence of a finding.
         undefined: confidence of an undefined name (its measured precision).
         notes: where the figures come from; for the model card.
     """
 
-    single: tuple[float, tuple[float, ...]] = (-4.0, (1.0, 0.5, 0.0, *(0.0,) * 6))
-    verified: tuple[float, tuple[float, ...]] = (
+    single: Logistic | Boosted = Logistic(_LOGISTIC_SINGLE, -4.0, (1.0, 0.5, 0.0, *(0.0,) * 6))
+    verified: Logistic | Boosted = Logistic(
+        (*_LOGISTIC_SINGLE, *_LOGISTIC_MASKED),
         -4.0,
         (0.5, 0.25, 0.0, *(0.0,) * 6, -0.25, 0.25, 0.5),
     )
     threshold: float = 0.5
     undefined: float = 0.9
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def uses_evidence(self) -> bool:
+        """Whether features of the whole file are asked for."""
+        asked = {*self.single.features, *self.verified.features}
+        return not asked.isdisjoint(EVIDENCE_FEATURES)
+
+    def order(self, rows: np.ndarray) -> np.ndarray:
+        """Rows of SINGLE_FEATURES, those that are worth masking most first: int64 (N,)."""
+        if isinstance(self.single, Boosted):
+            return np.argsort(-self.logits(rows), kind="stable")
+        return np.argsort(rows[:, SINGLE_FEATURES.index("rank")], kind="stable")
+
+    def confidences(self, rows: np.ndarray) -> np.ndarray:
+        """Probabilities that leaves are wrong: float64 (N,).
+
+        Args:
+            rows: of SINGLE_FEATURES, or of VERIFIED_FEATURES for leaves that were masked.
+        """
+        clipped = np.clip(self.logits(rows), -_STEEPEST, _STEEPEST)
+        found: np.ndarray = 1.0 / (1.0 + np.exp(-clipped))
+        return found
+
+    def logits(self, rows: np.ndarray) -> np.ndarray:
+        """The logits of ``confidences``."""
+        verified = rows.shape[1] == len(VERIFIED_FEATURES)
+        names = VERIFIED_FEATURES if verified else SINGLE_FEATURES
+        used = self.verified if verified else self.single
+        return used.logits(rows[:, [names.index(name) for name in used.features]])
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Calibration:
@@ -68,20 +168,9 @@ class Calibration:
             ModelError: if features or numbers are not what this version knows.
         """
         try:
-            maps = {}
-            for name, features in (("single", SINGLE_FEATURES), ("verified", VERIFIED_FEATURES)):
-                entry = data[name]
-                if tuple(entry["features"]) != features:
-                    raise ModelError(
-                        f"calibration '{name}' has features {entry['features']}, this codemlm "
-                        f"needs {list(features)}; calibrate the model again"
-                    )
-                maps[name] = (float(entry["intercept"]), tuple(map(float, entry["coefficients"])))
-                if len(maps[name][1]) != len(features):
-                    raise ModelError(f"calibration '{name}' has the wrong number of coefficients")
             return cls(
-                single=maps["single"],
-                verified=maps["verified"],
+                single=_map(data["single"], SINGLE_FEATURES, "single"),
+                verified=_map(data["verified"], VERIFIED_FEATURES, "verified"),
                 threshold=float(data["threshold"]),
                 undefined=float(data["undefined"]),
                 notes=dict(data.get("notes", {})),
@@ -91,68 +180,75 @@ class Calibration:
 
     def as_json(self) -> dict[str, Any]:
         """What ``from_json`` reads."""
-        maps = {
-            "single": (self.single, SINGLE_FEATURES),
-            "verified": (self.verified, VERIFIED_FEATURES),
-        }
         return {
-            **{
-                name: {"features": list(names), "intercept": m[0], "coefficients": list(m[1])}
-                for name, (m, names) in maps.items()
-            },
+            "single": self.single.as_json(),
+            "verified": self.verified.as_json(),
             "threshold": self.threshold,
             "undefined": self.undefined,
             "notes": dict(self.notes),
         }
 
-    def confidence(
-        self, role: Role, score: LeafScore, alternative: Alternative, masked: MaskedView | None
-    ) -> float:
-        """Probability that the shown leaf is wrong."""
-        if masked is None:
-            (intercept, weights), values = self.single, single_features(role, score, alternative)
-        else:
-            intercept, weights = self.verified
-            values = verified_features(role, score, alternative, masked)
-        z = intercept + sum(w * v for w, v in zip(weights, values, strict=True))
-        return 1.0 / (1.0 + math.exp(-max(-40.0, min(40.0, z))))
+
+def _map(data: Mapping[str, Any], known: Sequence[str], name: str) -> Logistic | Boosted:
+    features = tuple(map(str, data["features"]))
+    unknown = [feature for feature in features if feature not in known]
+    if unknown:
+        raise ModelError(
+            f"calibration '{name}' has features that this codemlm does not know: "
+            f"{', '.join(unknown)}; calibrate the model again"
+        )
+    intercept = float(data["intercept"])
+    if "trees" in data:
+        slope = float(data["slope"])
+        if not slope > 0:
+            raise ModelError(f"calibration '{name}' has the slope {slope:g}; calibrate again")
+        return Boosted(features, Ensemble.from_json(data["trees"], len(features)), intercept, slope)
+    coefficients = tuple(map(float, data["coefficients"]))
+    if len(coefficients) != len(features):
+        raise ModelError(f"calibration '{name}' has the wrong number of coefficients")
+    return Logistic(features, intercept, coefficients)
 
 
-@dataclass(frozen=True, slots=True)
-class MaskedView:
-    """What masking says of a leaf.
-
-    Natural logs of the shown leaf's and of the best possible alternative's share, and that
-    alternative.
-    """
-
-    shown: float
-    best: float
-    alternative: str
-
-
-def single_features(role: Role, score: LeafScore, alternative: Alternative) -> tuple[float, ...]:
-    """Features of the single pass, in the order of SINGLE_FEATURES.
-
-    doubt: the gate's logit that the leaf is wrong. share: log of the alternative's share among what
-    may be meant instead. gap: how much likelier than the shown leaf the best alternative is, in
-    nats.
-    """
-    doubt = -score.keep_logit
-    wrong = 1.0 / (1.0 + math.exp(max(-40.0, min(40.0, score.keep_logit))))
-    share = math.log(max(alternative.likelihood / max(wrong, 1e-12), math.exp(LOWEST)))
-    gap = score.logp_best - max(score.logp_shown, LOWEST)
-    group = GROUPS[role]
-    return (doubt, min(share, 0.0), gap, *(float(g == group) for g in _GROUP_NAMES))
-
-
-def verified_features(
-    role: Role, score: LeafScore, alternative: Alternative, masked: MaskedView
+def model_features(
+    role: Role, score: LeafScore, possible: Sequence[Alternative]
 ) -> tuple[float, ...]:
-    """Features once the leaf was masked too, in the order of VERIFIED_FEATURES."""
+    """Features of the single pass, in the order of MODEL_FEATURES but for the rank.
+
+    doubt: the gate's logit that the leaf is wrong. share: log of the best possible alternative's
+    share among what may be meant instead. gap: how much likelier than the shown leaf the best
+    alternative is, in nats. shown, best: logs of their shares of the softmax. second: log odds of
+    the second possible alternative against the first. lost: share of the alternatives that are not
+    possible. possible: how many are.
+    """
+    best = possible[0]
+    wrong = 1.0 / (1.0 + math.exp(max(-_STEEPEST, min(_STEEPEST, score.keep_logit))))
+    share = math.log(max(best.likelihood / max(wrong, 1e-12), math.exp(LOWEST)))
+    shown = max(score.logp_shown, LOWEST)
+    second = LOWEST
+    if len(possible) > 1:
+        second = math.log(max(possible[1].likelihood / max(best.likelihood, 1e-12), 1e-6))
+    every = sum(a.likelihood for a in score.alternatives)
+    allowed = {a.text for a in possible}
+    kept = sum(a.likelihood for a in score.alternatives if a.text in allowed)
     return (
-        *single_features(role, score, alternative),
-        max(masked.shown, LOWEST),
-        max(masked.best, LOWEST),
-        float(masked.alternative == alternative.text),
+        -score.keep_logit,
+        min(share, 0.0),
+        score.logp_best - shown,
+        *(float(GROUPS[role] == group) for group in _GROUP_NAMES),
+        shown,
+        score.logp_best,
+        second,
+        1.0 - kept / max(every, 1e-12),
+        float(len(possible)),
     )
+
+
+def masked_features(view: MaskedView, proposed: str) -> tuple[float, ...]:
+    """Features of the masked pass, in the order of MASKED_FEATURES.
+
+    Args:
+        view: what it says.
+        proposed: the alternative of the single pass.
+    """
+    shown, best = max(view.shown, LOWEST), max(view.best, LOWEST)
+    return shown, best, float(view.alternative == proposed), best - shown

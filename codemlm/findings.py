@@ -1,8 +1,8 @@
 """Scores of leaves to findings: which suggestions are possible, how sure, and under which rule.
 
-Pure. The single pass proposes leaves (``propose``), masking verifies them, and ``judge`` makes a
-finding of every leaf that has a possible alternative, with a calibrated confidence; the caller
-picks a threshold.
+Pure. The single pass proposes leaves (``Doubts.propose``), masking verifies them, and ``judge``
+makes a finding of every leaf that has a possible alternative, with a calibrated confidence; the
+caller picks a threshold.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from codemlm.alternatives import Context, is_informative
+from codemlm.alternatives import Context
 from codemlm.calibration import LOWEST, Calibration, MaskedView
+from codemlm.confidence import Doubts
 from codemlm.filters import FILTERS, Filter, drops_any
 from codemlm.injection import Kind
 from codemlm.rules import CODE_OF_KIND, UNDEFINED_NAME
 from codemlm.scoring import LeafScore
-from codemlm.similarity import Spellings
 from codemlm.suggestions import (
     Suggestion,
     combine,
@@ -30,7 +30,7 @@ from codemlm.suggestions import (
 from codemlm.syntax import ParsedFile, node_type_names
 from codemlm.types import Role, Span
 
-__all__ = ["Finding", "Suggestion", "judge", "masked_view", "percent", "propose"]
+__all__ = ["Finding", "Suggestion", "judge", "masked_views", "percent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,100 +66,60 @@ class Finding:
     verified: bool = False
 
 
-def propose(
-    parsed: ParsedFile,
-    scores: Sequence[LeafScore],
-    limit: int,
-    common: Spellings | None = None,
-) -> list[int]:
-    """Leaves worth masking: the most suspicious ones that have a possible alternative.
-
-    Args:
-        parsed: the file.
-        scores: of the single pass.
-        limit: how many at the most.
-        common: names that are common everywhere.
-
-    Returns:
-        Leaf indices, most suspicious first.
-    """
-    context = Context(parsed, common)
-    ranked: list[tuple[float, int]] = []
-    for score in scores:
-        if not is_informative(parsed, score.leaf):
-            continue
-        possible = context.possible(score.leaf, score.alternatives)
-        if possible:
-            ranked.append((-possible[0].likelihood / max(score.likelihood, 1e-9), score.leaf))
-    return [leaf for _, leaf in sorted(ranked)[:limit]]
-
-
 def judge(
-    parsed: ParsedFile,
-    scores: Sequence[LeafScore],
+    doubts: Doubts,
     masked: Mapping[int, LeafScore],
     undefined: Mapping[int, Sequence[str]],
     calibration: Calibration,
-    common: Spellings | None = None,
     filters: Sequence[Filter] = FILTERS,
 ) -> list[Finding]:
     """Every leaf that could be a finding, most confident first.
 
     Args:
-        parsed: the file.
-        scores: of the single pass.
+        doubts: leaves of the file, by the single pass.
         masked: scores of verified leaves by masking.
         undefined: leaves whose names are bound nowhere, with fallback suggestions.
         calibration: maps features to confidence.
-        common: names that are common everywhere; members may be misspellings of them.
         filters: what is no finding, whatever the model says; undefined names are certain.
     """
-    context = Context(parsed, common)
+    context = doubts.context
+    views = masked_views(doubts, masked)
+    confidences = doubts.confidences(calibration, views)
     found: list[Finding] = []
-    for score in scores:
-        if score.leaf in undefined:
-            continue
-        finding = _judge_leaf(context, score, masked.get(score.leaf), calibration)
-        if finding is not None:
-            found.append(finding)
-    drops = drops_any(parsed, filters)
+    for place, score in enumerate(doubts.scores):
+        possible, again = doubts.possible[place], masked.get(score.leaf)
+        likelihood, suggestions = combine(score, possible, context, again)
+        confidence, verified = float(confidences[place]), score.leaf in views
+        found.append(
+            _finding(context, score, confidence, likelihood, suggestions, verified=verified)
+        )
+    drops = drops_any(context.parsed, filters)
     found = [finding for finding in found if not drops(finding)]
-    by_leaf = {score.leaf: score for score in scores}
     for leaf, candidates in undefined.items():
-        found.append(_undefined(context, leaf, by_leaf.get(leaf), candidates, calibration))
-    merged = _merge_swaps(parsed, found)
+        of_leaf = doubts.by_leaf.get(leaf)
+        found.append(_undefined(context, leaf, of_leaf, candidates, calibration))
+    merged = _merge_swaps(context.parsed, found)
     found = [f for f in merged if f.other is None or not drops(f)]
     return sorted(found, key=lambda f: (-f.confidence, f.leaf))
 
 
-def _judge_leaf(
-    context: Context, score: LeafScore, masked: LeafScore | None, calibration: Calibration
-) -> Finding | None:
-    possible = context.possible(score.leaf, score.alternatives)
-    if not possible:
-        return None
-    role = Role(int(context.parsed.roles[score.leaf]))
-    view = None if masked is None else masked_view(context, masked)
-    confidence = calibration.confidence(role, score, possible[0], view)
-    likelihood, suggestions = combine(score, possible, context, masked)
-    return _finding(
-        context, score, role, confidence, likelihood, suggestions, verified=view is not None
-    )
-
-
-def masked_view(context: Context, masked: LeafScore) -> MaskedView:
-    """What masking says of a leaf once impossible alternatives are left out."""
-    possible = context.possible(masked.leaf, masked.alternatives)
-    if not possible:
-        return MaskedView(masked.logp_shown, LOWEST, "")
-    best = possible[0]
-    return MaskedView(masked.logp_shown, math.log(max(best.likelihood, 1e-12)), best.text)
+def masked_views(doubts: Doubts, masked: Mapping[int, LeafScore]) -> dict[int, MaskedView]:
+    """What masking says of leaves, once impossible alternatives are left out."""
+    context, found = doubts.context, {}
+    for score, possible in zip(doubts.scores, doubts.possible, strict=True):
+        again = masked.get(score.leaf)
+        if again is not None:
+            _, suggestions = combine(score, possible, context, again)
+            best, text = LOWEST, ""
+            for alternative in context.possible(score.leaf, again.alternatives)[:1]:
+                best, text = math.log(max(alternative.likelihood, 1e-12)), alternative.text
+            found[score.leaf] = MaskedView(again.logp_shown, best, text, suggestions[0].text)
+    return found
 
 
 def _finding(
     context: Context,
     score: LeafScore,
-    role: Role,
     confidence: float,
     likelihood: float,
     suggestions: tuple[Suggestion, ...],
@@ -167,6 +127,7 @@ def _finding(
     verified: bool,
 ) -> Finding:
     parsed, leaf = context.parsed, score.leaf
+    role = Role(int(parsed.roles[leaf]))
     span = Span(int(parsed.starts[leaf]), int(parsed.ends[leaf]))
     best = suggestions[0]
     return Finding(

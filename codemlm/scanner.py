@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from codemlm.alternatives import Context
 from codemlm.calibration import Calibration
+from codemlm.confidence import Doubts
 from codemlm.config import Config
 from codemlm.discovery import Target, is_generated
 from codemlm.errors import CodemlmError, SourceError
 from codemlm.filters import breaks_syntax
-from codemlm.findings import Finding, judge, propose
+from codemlm.findings import Finding, judge
 from codemlm.injection import Sites
 from codemlm.languages import PYTHON, language_for_path
 from codemlm.notebooks import Cell, is_notebook, read_notebook
@@ -214,7 +216,7 @@ class Scanner:
 
         Args:
             parsed: the files.
-            paths: their paths, which tell stubs from modules.
+            paths: their paths, which tell stubs from modules, and tests from other code.
         """
         if not parsed:
             return []
@@ -223,21 +225,28 @@ class Scanner:
         ]
         scores = self.scorer.score(files)
         return [
-            self._judge(one, file, of_file, stub=path.endswith(".pyi"))
+            self._judge(one, file, of_file, path)
             for one, file, of_file, path in zip(
                 parsed, files, scores, paths or [""] * len(parsed), strict=True
             )
         ]
 
     def _judge(
-        self, parsed: ParsedFile, file: FileToScore, scores: list[LeafScore], *, stub: bool
+        self, parsed: ParsedFile, file: FileToScore, scores: list[LeafScore], path: str
     ) -> list[Finding]:
         limit = max(LEAST_MASKINGS, len(scores) // LEAVES_PER_MASKING)
-        common = self.scorer.common
-        leaves = propose(parsed, scores, limit, common)
-        masked = {s.leaf: s for s in self.scorer.score_masked(file, leaves)} if leaves else {}
+        stub = path.endswith(".pyi")
         undefined = {name.leaf: name.candidates for name in undefined_names(parsed, stub=stub)}
-        return judge(parsed, scores, masked, undefined, self.calibration, common)
+        doubts = Doubts(
+            Context(parsed, self.scorer.common),
+            scores,
+            undefined=undefined,
+            path=path,
+            with_evidence=self.calibration.uses_evidence,
+        )
+        leaves = doubts.propose(self.calibration, limit)
+        masked = {s.leaf: s for s in self.scorer.score_masked(file, leaves)} if leaves else {}
+        return judge(doubts, masked, undefined, self.calibration)
 
     def _read(self, target: Target | Failure) -> SourceFile | FileResult | Failure:
         if isinstance(target, Failure):

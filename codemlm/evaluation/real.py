@@ -13,7 +13,7 @@ import hashlib
 import json
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT
 from codemlm.syntax import ParsedFile, parse
 
 TOO_LONG = "file too long"
+EXCLUDED = "repository left out"
 DUPLICATE = "the same fix twice"
 NOT_PARSED_BEFORE, NOT_PARSED_AFTER = "does not parse before", "does not parse after"
 NO_FIX = "the fix lies beyond the file"
@@ -130,7 +131,13 @@ def read_pairs(path: Path) -> Iterator[FixPair]:
 
 
 def plan(
-    path: Path, *, limit: int | None, max_lines: int, masked: tuple[int, int], seed: int
+    path: Path,
+    *,
+    limit: int | None,
+    max_lines: int,
+    masked: tuple[int, int],
+    seed: int,
+    exclude: Collection[str] = (),
 ) -> Plan:
     """Chooses the pairs that are evaluated.
 
@@ -141,6 +148,7 @@ def plan(
         masked: how many bugs are also judged by masking every leaf, and the lines at most of their
             files.
         seed: of the choice.
+        exclude: repositories that are left out.
 
     Raises:
         CorpusError: if the file cannot be read.
@@ -149,7 +157,9 @@ def plan(
     found: dict[str, Chosen] = {}
     for row, pair in enumerate(read_pairs(path)):
         lines, after = line_count(pair.before), fixed_source(pair)
-        if after is None:
+        if pair.fix.repo in exclude:
+            skipped[EXCLUDED] += 1
+        elif after is None:
             skipped[NO_FIX] += 1
         elif lines > max_lines:
             skipped[TOO_LONG] += 1

@@ -10,7 +10,9 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from codemlm.alternatives import Context
 from codemlm.calibration import Calibration
+from codemlm.confidence import Doubts
 from codemlm.errors import UsageError
 from codemlm.evaluation.injected import (
     Bug,
@@ -39,7 +41,7 @@ from codemlm.evaluation.rankers import (
     from_scores,
 )
 from codemlm.evaluation.rescoring import LeafScores, WindowScorer, find_change, to_score
-from codemlm.findings import Finding, judge, propose
+from codemlm.findings import Finding, judge
 from codemlm.scanner import LEAST_MASKINGS, LEAVES_PER_MASKING
 from codemlm.scoring import FileToScore
 from codemlm.syntax import ParsedFile
@@ -188,14 +190,14 @@ class Evaluation:
         clean = _chance(file.parsed)
         known = self.scorer.whole(old, masked=False)
         clean |= from_scores(file.parsed, known)
-        findings, verified = self._findings(file.parsed, old, known, {})
+        findings, verified = self._findings(file.parsed, file.name, old, known, {})
         clean |= from_findings(file.parsed, findings, both=False)
         scores = self.scorer.changed(old, known, [v.file for v in variants], masked=False)
         for variant, of_variant in zip(variants, scores, strict=True):
             parsed = variant.bug.parsed
             variant.opinions |= _chance(parsed) | from_scores(parsed, of_variant)
             kept = self.scorer.unchanged(old, verified, variant.file, variant.change)
-            variant.findings, _ = self._findings(parsed, variant.file, of_variant, kept)
+            variant.findings, _ = self._findings(parsed, file.name, variant.file, of_variant, kept)
             variant.opinions |= from_findings(parsed, variant.findings)
         if masked:
             known = self.scorer.whole(old, masked=True)
@@ -212,15 +214,26 @@ class Evaluation:
         return Judged(clean, findings, variants)
 
     def _findings(
-        self, parsed: ParsedFile, file: FileToScore, scores: LeafScores, known: LeafScores
+        self,
+        parsed: ParsedFile,
+        path: str,
+        file: FileToScore,
+        scores: LeafScores,
+        known: LeafScores,
     ) -> tuple[list[Finding], LeafScores]:
         """What a scan finds, at any confidence, and the scores of the leaves that it masked."""
         ordered = [scores[leaf] for leaf in sorted(scores)]
         limit = max(LEAST_MASKINGS, len(ordered) // LEAVES_PER_MASKING)
-        common = self.scorer.common
-        masked = self.scorer.verify(file, propose(parsed, ordered, limit, common), known)
         undefined = {name.leaf: name.candidates for name in undefined_names(parsed)}
-        return judge(parsed, ordered, masked, undefined, self.calibration, common), masked
+        doubts = Doubts(
+            Context(parsed, self.scorer.common),
+            ordered,
+            undefined=undefined,
+            path=path,
+            with_evidence=self.calibration.uses_evidence,
+        )
+        masked = self.scorer.verify(file, doubts.propose(self.calibration, limit), known)
+        return judge(doubts, masked, undefined, self.calibration), masked
 
 
 class Variant(Generic[B]):

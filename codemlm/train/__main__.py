@@ -7,9 +7,14 @@ In the order of use::
     python -m codemlm.train pretrain --data DATA --out RUN
     python -m codemlm.train probe --checkpoint RUN --pairs PAIRS.jsonl.gz
     python -m codemlm.train export --checkpoint RUN --data DATA --out MODEL
-    python -m codemlm.train calibrate --model MODEL --corpus CORPUS/calibration
+    python -m codemlm.train collect --model MODEL --pairs TRAIN.jsonl.gz --out TRAIN.npz
+    python -m codemlm.train collect --model MODEL --pairs OTHERS.jsonl.gz --out OTHERS.npz
+    python -m codemlm.train fit --model MODEL --rows TRAIN.npz --calibration-rows OTHERS.npz
 
-An export and a calibration note the repositories that they have seen in the model's manifest.
+What a scan masks is chosen by the confidence that a model has: collecting and fitting once more,
+with the model that was just fitted, lets the second stage see what its own first stage chooses.
+
+An export and a fit note the repositories that they have seen in the model's manifest.
 ``repositories`` writes them anew from lists, such as a corpus's ``manifest.jsonl``.
 
 The options of ``pretrain`` are made from the fields of `TrainConfig`. torch and transformers are
@@ -21,10 +26,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
-import time
 import types
-from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import (
@@ -40,14 +42,15 @@ from typing import (
 
 import click
 
-from codemlm.errors import CodemlmError, UsageError
+from codemlm.errors import UsageError
 from codemlm.train.build import build_model
 from codemlm.train.config import NUM_FREQUENT, VOCAB_SIZE, TrainConfig
-from codemlm.train.console import ConsoleReporter
+from codemlm.train.console import ConsoleReporter, ProgressLines, reported
+from codemlm.train.fit_commands import collect_command, fit_command
 from codemlm.train.loop import Trainer, open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 
 def option_type(hint: Any) -> tuple[Any, bool, bool]:
@@ -101,31 +104,6 @@ def keep_freed_memory() -> None:
     mallopt(top_pad, 1 << 28)
 
 
-class ProgressLines:
-    """Lines on stderr about repositories: one every few seconds, and the last."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        self.printed = 0.0
-
-    def __call__(self, done: int, total: int, text: str) -> None:
-        """Prints a line where one is due."""
-        now = time.monotonic()
-        if done in (0, total) or now - self.printed >= 5:
-            click.echo(f"{self.what} {done:,}/{total:,}  {text}", err=True)
-            self.printed = now
-
-
-@contextmanager
-def reported() -> Iterator[None]:
-    """Ends the program with a line on stderr and exit code 2 if files or settings are at fault."""
-    try:
-        yield
-    except (CodemlmError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
-
-
 def data_options(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command the options that all preparation of data has."""
     folder = click.Path(file_okay=False, path_type=Path)
@@ -154,7 +132,11 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def main() -> None:
-    """Trains codemlm models: tokenizer, pack, pretrain, export, then calibrate."""
+    """Trains codemlm models: tokenizer, pack, pretrain, export, collect, then fit."""
+
+
+main.add_command(collect_command)
+main.add_command(fit_command)
 
 
 @main.command()
@@ -274,8 +256,8 @@ def split_pairs_command(pairs: Path, data: Path, share: float, tune: Path, rest:
 @click.option("--threads", default=1, show_default=True, help="Of the model.")
 def propose_command(model: Path, corpus: Path, out: Path, files: int, threads: int) -> None:
     """Takes a model's plausible wrong leaves and its alarms from training code, as shards."""
-    from codemlm.train.calibrate import load_scorer
     from codemlm.train.proposals import propose_folder
+    from codemlm.train.scorers import load_scorer
     from codemlm.train.shards import hash_tokenizer
 
     with reported():
@@ -345,27 +327,6 @@ def export_command(max_noise: float | None, **options: Any) -> None:
         settings = replace(settings, max_noise=max_noise)
     with reported():
         click.echo(describe(export(**options, settings=settings)))
-
-
-@main.command("calibrate")
-@click.option("--model", type=Path, required=True, help="Model folder; its manifest is changed.")
-@click.option("--corpus", type=Path, required=True, help="Documents never trained on.")
-@click.option("--files", default=300, show_default=True, help="How many to sample.")
-@click.option("--budget", default=0.5, show_default=True, help="Alarms in 1,000 clean lines.")
-@click.option("--lines-per-bug", default=500.0, show_default=True, help="How rare mistakes are.")
-@click.option("--threads", default=1, show_default=True, help="Of the model.")
-def calibrate_command(model: Path, corpus: Path, threads: int, **options: Any) -> None:
-    """Fits a model's confidence and default threshold on injected mistakes."""
-    from codemlm.train.calibrate import CalibrationSettings, calibrate_folder
-
-    lines = ProgressLines("calibrate")
-
-    def progress(done: int, total: int) -> None:
-        lines(done, total, "files")
-
-    settings = CalibrationSettings(**options)
-    with reported():
-        click.echo(calibrate_folder(model, corpus, settings, threads=threads, progress=progress))
 
 
 @main.command("repositories")

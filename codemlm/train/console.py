@@ -1,8 +1,16 @@
-"""Progress of a training run on a terminal, or as lines."""
+"""What training tells on a terminal: progress, as a bar or as lines, and errors."""
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import click
+
+from codemlm.errors import CodemlmError
 
 
 class ConsoleReporter:
@@ -75,3 +83,28 @@ def summary(row: dict[str, Any]) -> str:
     if "tokens_per_s" in row:
         shown.append(f"{row['tokens_per_s']:,.0f} tokens/s")
     return "  ".join(shown)
+
+
+class ProgressLines:
+    """Lines on stderr about repositories: one every few seconds, and the last."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.printed = 0.0
+
+    def __call__(self, done: int, total: int, text: str) -> None:
+        """Prints a line where one is due."""
+        now = time.monotonic()
+        if done in (0, total) or now - self.printed >= 5:
+            click.echo(f"{self.what} {done:,}/{total:,}  {text}", err=True)
+            self.printed = now
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Ends the program with a line on stderr and exit code 2 if files or settings are at fault."""
+    try:
+        yield
+    except (CodemlmError, OSError) as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)

@@ -33,6 +33,21 @@ def of_shards(data: Path) -> Repositories:
     )
 
 
+def names_in(path: Path) -> set[str]:
+    """Every repository of a list such as a corpus's ``manifest.jsonl``.
+
+    Raises:
+        CorpusError: the file is missing, or no list of repositories.
+    """
+    try:
+        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+        return {str(row["repo"]) for row in rows}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorpusError(
+            f"{path}: not a list of repositories, one JSON object a line with `repo` ({error})"
+        ) from error
+
+
 def of_listing(path: Path) -> Repositories:
     """The repositories of a corpus's ``manifest.jsonl`` that the model has seen, by split.
 

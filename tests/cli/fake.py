@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from codemlm.calibration import SINGLE_FEATURES, VERIFIED_FEATURES, Calibration
+from codemlm.calibration import Calibration, Logistic
 from codemlm.errors import ModelError
 from codemlm.scoring import Scorer
 from codemlm.tokenizer import MASK, LeafTokenizer
@@ -31,8 +31,8 @@ WRONG = {
 
 
 DOUBT_ALONE = Calibration(
-    single=(0.0, tuple(float(name == "doubt") for name in SINGLE_FEATURES)),
-    verified=(0.0, tuple(float(name == "doubt") for name in VERIFIED_FEATURES)),
+    single=Logistic(("doubt",), 0.0, (1.0,)),
+    verified=Logistic(("doubt",), 0.0, (1.0,)),
     threshold=0.5,
     undefined=0.9,
 )

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
 
+from codemlm import findings
+from codemlm.alternatives import Context
+from codemlm.calibration import Calibration
+from codemlm.confidence import Doubts
+from codemlm.filters import FILTERS, Filter
+from codemlm.findings import Finding
 from codemlm.injection import Sites
 from codemlm.languages import PYTHON
-from codemlm.scoring import FileToScore
+from codemlm.scoring import FileToScore, LeafScore
 from codemlm.syntax import ParsedFile, parse
 from codemlm.tokenizer import LeafTokenizer, train_tokenizer
 from codemlm.units import encode_with_texts
@@ -95,3 +101,16 @@ class TableModel:
             return self.answer(arrays, count)
         shape = arrays["leaf_positions"].shape
         return np.full(shape, 3.0, np.float32), np.zeros((*shape, count), np.float32)
+
+
+def judge(
+    parsed: ParsedFile,
+    scores: Sequence[LeafScore],
+    masked: Mapping[int, LeafScore],
+    undefined: Mapping[int, Sequence[str]],
+    calibration: Calibration,
+    filters: Sequence[Filter] = FILTERS,
+) -> list[Finding]:
+    """Findings of a file by its scores, without evidence."""
+    doubts = Doubts(Context(parsed), scores, undefined=undefined, with_evidence=False)
+    return findings.judge(doubts, masked, undefined, calibration, filters)

@@ -389,31 +389,6 @@ def test_the_threshold_keeps_the_budget() -> None:
     assert threshold_for(confidences, 10) == 0.0
 
 
-def test_a_calibration_holds_its_budget_and_can_be_read_back(
-    corpus: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from codemlm.train.calibrate import CalibrationSettings, calibrate
-
-    monkeypatch.setattr("codemlm.train.calibrate.LEAST_MASKINGS", 40)
-
-    def answer(arrays: Mapping[str, np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
-        keep, logits = near_sum(arrays, count)
-        logits[..., : TableModel().num_global] -= 5.0  # names of the file are what may be meant
-        return keep, logits
-
-    settings = CalibrationSettings(files=6, per_file=10, budget=20.0)
-    scorer = rescoring.WindowScorer(TableModel(answer), tiny_tokenizer())
-    made = calibrate(scorer, corpus, settings)
-    assert made.notes["repositories"] == 2
-    assert made.notes["alarms_per_1000_lines"] <= 20
-    assert 0 < made.threshold < 1
-    assert 0 < made.undefined < 1
-    back = Calibration.from_json(json.loads(json.dumps(made.as_json())))
-    assert back == made
-    with pytest.raises(UsageError, match="too few"):
-        calibrate(scorer, corpus, CalibrationSettings(files=2, per_file=1))
-
-
 def test_a_checkpoint_scores_as_its_model_does(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from codemlm.errors import CheckpointError

@@ -8,8 +8,9 @@ import pytest
 
 from codemlm.calibration import Calibration
 from codemlm.filters import FILTERS, breaks_syntax
-from codemlm.findings import Finding, judge
+from codemlm.findings import Finding
 from codemlm.syntax import ParsedFile, parse
+from tests.unit.fakes import judge
 from tests.unit.test_findings import score
 
 

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from codemlm.alternatives import Context
-from codemlm.calibration import SINGLE_FEATURES, VERIFIED_FEATURES, Calibration
+from codemlm.backend import default_model_path
+from codemlm.calibration import VERIFIED_FEATURES, Boosted, Calibration, MaskedView
+from codemlm.confidence import Doubts
 from codemlm.errors import ModelError
-from codemlm.findings import judge, percent, propose
+from codemlm.findings import percent
 from codemlm.injection import Kind
+from codemlm.manifest import Manifest
 from codemlm.rules import CODE_OF_KIND, RULES
 from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative, LeafScore
 from codemlm.similarity import Spellings
 from codemlm.syntax import ParsedFile, parse
 from codemlm.types import Role, Span
 from codemlm.undefined import undefined_names
+
+from .fakes import judge
+
+
+def propose(parsed: ParsedFile, scores: Sequence[LeafScore], limit: int) -> list[int]:
+    doubts = Doubts(Context(parsed), scores, with_evidence=False)
+    return doubts.propose(Calibration(), limit)
 
 
 def score(
@@ -276,18 +288,67 @@ def test_masking_moves_the_likelihoods_and_marks_the_finding() -> None:
     assert total == pytest.approx(1.0)
 
 
+STUMP = {
+    "sizes": [1],
+    "features": [0],
+    "thresholds": [0.5],
+    "missing_left": "0",
+    "left": [-1],
+    "right": [-2],
+    "values": [-3.0, 3.0],
+}
+
+
+def boosted(feature: str) -> dict[str, Any]:
+    return {"features": [feature], "intercept": 0.0, "slope": 2.0, "trees": STUMP}
+
+
 def test_calibration_survives_a_round_trip_and_refuses_other_features() -> None:
-    calibration = Calibration(threshold=0.42)
-    data = json.loads(json.dumps(calibration.as_json()))
-    again = Calibration.from_json(data)
-    assert again.threshold == 0.42
-    assert len(again.single[1]) == len(SINGLE_FEATURES)
-    assert len(again.verified[1]) == len(VERIFIED_FEATURES)
-    data["single"]["features"] = ["other"]
-    with pytest.raises(ModelError, match="calibrate"):
+    data = json.loads(json.dumps(Calibration(threshold=0.42).as_json()))
+    assert Calibration.from_json(data) == Calibration(threshold=0.42)
+    trees = {**data, "single": boosted("one_edit"), "verified": boosted("agrees")}
+    again = Calibration.from_json(trees)
+    assert isinstance(again.single, Boosted)
+    assert again.as_json() == trees
+    assert again.uses_evidence
+    assert not Calibration().uses_evidence
+    with pytest.raises(ModelError, match="slope"):
+        Calibration.from_json({**trees, "single": {**boosted("doubt"), "slope": 0.0}})
+    with pytest.raises(ModelError, match="not know: agrees"):
+        Calibration.from_json({**trees, "single": boosted("agrees")})
+    data["single"]["coefficients"].append(1.0)
+    with pytest.raises(ModelError, match="number of coefficients"):
         Calibration.from_json(data)
     with pytest.raises(ModelError, match="incomplete"):
         Calibration.from_json({})
+
+
+def test_the_shipped_calibration_is_known() -> None:
+    manifest = Manifest.read(default_model_path())
+    assert manifest.calibration is not None
+    assert 0 < Calibration.from_json(manifest.calibration).threshold < 1
+
+
+def test_evidence_decides_what_is_masked_and_how_sure_it_is() -> None:
+    parsed = parse(b"def f(column, row):\n    return g(column) + g(row) + g(colum)\ncolum = 1\n")
+    scores = [
+        score(parsed, "row", "column", keep=0.01, which=1),
+        score(parsed, "colum", "column", keep=0.9),
+    ]
+    data = Calibration().as_json()
+    trees = {**data, "single": boosted("one_edit"), "verified": boosted("agrees")}
+    calibration = Calibration.from_json(trees)
+    doubts = Doubts(Context(parsed), scores, with_evidence=True)
+    assert doubts.propose(calibration, 1) == [scores[1].leaf]
+    low, high = 1 / (1 + math.exp(6)), 1 / (1 + math.exp(-6))
+    assert doubts.confidences(calibration, {}) == pytest.approx([low, high])
+    view = MaskedView(-1.0, -2.0, "row", "row")
+    sure = doubts.confidences(calibration, {scores[1].leaf: view})
+    assert sure == pytest.approx([low, low])
+    (place,), (row,) = doubts.verified_rows({scores[1].leaf: view})
+    assert place == 1
+    spelt = VERIFIED_FEATURES.index("one_edit")
+    assert (doubts.rows[1, spelt], row[spelt]) == (1.0, 0.0)  # evidence for what is suggested now
 
 
 def test_rules_are_complete_and_unique() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -100,16 +99,14 @@ def test_the_command_writes_a_manifest_anew(model: Path, tmp_path: Path) -> None
     assert Manifest.read(model).repositories == {"calibration": ["a/one"]}
 
 
-def test_a_calibration_is_noted_where_the_rest_is_known(model: Path, tmp_path: Path) -> None:
-    corpus = tmp_path / "corpus"
-    corpus.mkdir()
-    with gzip.open(corpus / "new__name.jsonl.gz", "wt") as stream:
-        stream.write("")
-    write_calibration(model, Calibration(), corpus)
+def test_a_calibration_is_noted_where_the_rest_is_known(model: Path) -> None:
+    write_calibration(model, Calibration(), ["new/name"])
     assert Manifest.read(model).repositories is None
     replace(Manifest.read(model), repositories=REPOSITORIES).write(model)
-    write_calibration(model, Calibration(), corpus)
-    assert Manifest.read(model).repositories == {**REPOSITORIES, "calibration": ["new/name"]}
+    write_calibration(model, Calibration(), ["new/name"])
+    write_calibration(model, Calibration(), ["new/name", "an/other"])
+    noted = ["an/other", "d/four", "new/name"]
+    assert Manifest.read(model).repositories == {**REPOSITORIES, "calibration": noted}
 
 
 def test_the_shipped_model_has_seen_nothing_of_the_test_split() -> None:

@@ -1,0 +1,131 @@
+"""How sure it is that each leaf of a file is a mistake.
+
+Rows of features from the model's scores and the file's evidence, for scans and for fitting alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from codemlm.alternatives import Context, is_informative
+from codemlm.calibration import (
+    MASKED_FEATURES,
+    MODEL_FEATURES,
+    Calibration,
+    MaskedView,
+    masked_features,
+    model_features,
+)
+from codemlm.evidence import EVIDENCE_FEATURES, Evidence
+from codemlm.scoring import Alternative, LeafScore
+from codemlm.types import Role
+
+
+class Doubts:
+    """The leaves of a file that could be findings, by the single pass.
+
+    Args:
+        context: of the file.
+        scores: of the single pass.
+        undefined: leaves that are undefined names, and findings of their own.
+        path: of the file.
+        with_evidence: whether the rows hold evidence; else NaN stands there.
+
+    Attributes:
+        context: of the file.
+        by_leaf: all scores of the single pass.
+        scores: of the leaves that have a possible alternative.
+        possible: their possible alternatives, best first.
+        informative: whether it makes sense to doubt each of them: bool (N,).
+        rows: of SINGLE_FEATURES, float32 (N, F).
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        scores: Sequence[LeafScore],
+        *,
+        undefined: Collection[int] = (),
+        path: str = "",
+        with_evidence: bool,
+    ) -> None:
+        self.context = context
+        self.by_leaf = {score.leaf: score for score in scores}
+        self.scores: list[LeafScore] = []
+        self.possible: list[list[Alternative]] = []
+        model: list[tuple[float, ...]] = []
+        for score in scores:
+            if score.leaf in undefined:
+                continue
+            possible = context.possible(score.leaf, score.alternatives)
+            if possible:
+                role = Role(int(context.parsed.roles[score.leaf]))
+                self.scores.append(score)
+                self.possible.append(possible)
+                model.append(model_features(role, score, possible))
+        self._evidence = Evidence(context.parsed, path) if with_evidence and model else None
+        table = np.array(model, dtype=np.float32).reshape(-1, len(MODEL_FEATURES) - 1)
+        leaves = [score.leaf for score in self.scores]
+        known = [is_informative(context.parsed, leaf) for leaf in leaves]
+        self.informative = np.array(known, dtype=bool)
+        texts = [possible[0].text for possible in self.possible]
+        self.rows = np.column_stack([table, self._ranks(), self._of_file(leaves, texts)])
+
+    def propose(self, calibration: Calibration, limit: int) -> list[int]:
+        """Leaves that are worth masking, the most suspicious first, at most ``limit``."""
+        order = calibration.order(self.rows)
+        chosen = order[self.informative[order]][:limit]
+        return [self.scores[row].leaf for row in chosen.tolist()]
+
+    def verified_rows(self, views: Mapping[int, MaskedView]) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of VERIFIED_FEATURES of the leaves that were masked.
+
+        Args:
+            views: what masking says, by leaf.
+
+        Returns:
+            Places among ``scores``, int64 (M,), and float32 (M, F).
+        """
+        places = [i for i, score in enumerate(self.scores) if score.leaf in views]
+        chosen = [views[self.scores[i].leaf] for i in places]
+        masked = [
+            masked_features(view, self.possible[i][0].text)
+            for i, view in zip(places, chosen, strict=True)
+        ]
+        rows = self.rows[places]
+        changed = [
+            k
+            for k, (i, view) in enumerate(zip(places, chosen, strict=True))
+            if view.suggested != self.possible[i][0].text
+        ]
+        start = len(MODEL_FEATURES)
+        if changed:
+            leaves = [self.scores[places[k]].leaf for k in changed]
+            texts = [chosen[k].suggested for k in changed]
+            rows[changed, start:] = self._of_file(leaves, texts)
+        table = np.array(masked, dtype=np.float32).reshape(-1, len(MASKED_FEATURES))
+        return np.array(places, dtype=np.int64), np.column_stack([rows, table])
+
+    def confidences(self, calibration: Calibration, views: Mapping[int, MaskedView]) -> np.ndarray:
+        """Probabilities that the leaves of ``scores`` are wrong: float64 (N,)."""
+        found = calibration.confidences(self.rows)
+        places, rows = self.verified_rows(views)
+        found[places] = calibration.confidences(rows)
+        return found
+
+    def _ranks(self) -> np.ndarray:
+        """Log of the rank by the odds of the best possible alternative: float32 (N,)."""
+        odds = [
+            possible[0].likelihood / max(score.likelihood, 1e-9)
+            for score, possible in zip(self.scores, self.possible, strict=True)
+        ]
+        ranks = np.empty(len(odds), dtype=np.float32)
+        ranks[np.argsort(-np.array(odds), kind="stable")] = np.arange(len(odds))
+        return np.log1p(ranks)
+
+    def _of_file(self, leaves: Sequence[int], texts: Sequence[str]) -> np.ndarray:
+        if self._evidence is None:
+            return np.full((len(leaves), len(EVIDENCE_FEATURES)), np.nan, dtype=np.float32)
+        return self._evidence.features(leaves, texts)

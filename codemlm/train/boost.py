@@ -1,0 +1,189 @@
+"""Fits boosted trees with LightGBM, and takes them over into `codemlm.trees`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from codemlm.errors import ModelError
+from codemlm.trees import Ensemble, Tree
+
+_DIGITS = 6
+"""Significant digits of the leaves' values: enough for margins to 0.0001, and a short JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoostSettings:
+    """How trees are fitted.
+
+    Attributes:
+        rounds: trees at the most.
+        patience: rounds without a better loss on held-out repositories after which fitting ends.
+        folds: parts of the repositories, each held out once.
+        leaves: of a tree.
+        rate: learning rate.
+        least: leaves of code in a leaf of a tree, at least.
+        penalty: of the squares of margins (lambda_l2).
+        seed: of the columns and rows that each tree sees, and of the folds.
+    """
+
+    rounds: int = 300
+    patience: int = 40
+    folds: int = 4
+    leaves: int = 15
+    rate: float = 0.05
+    least: int = 20
+    penalty: float = 1.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Trees, and what each feature adds.
+
+    Attributes:
+        trees: the ensemble.
+        gains: share of the loss that splits by each feature took away.
+        loss: mean loss on held-out repositories, in nats.
+    """
+
+    trees: Ensemble
+    gains: dict[str, float]
+    loss: float
+
+
+def fit_trees(
+    rows: np.ndarray,
+    wrong: np.ndarray,
+    weight: np.ndarray,
+    group: np.ndarray,
+    features: Sequence[str],
+    settings: BoostSettings,
+) -> Fitted:
+    """Trees that tell wrong leaves from right ones.
+
+    Args:
+        rows: float32 (N, F), NaN where a feature has no meaning.
+        wrong: bool (N,).
+        weight: float64 (N,).
+        group: number of the repository, int64 (N,): folds never part one.
+        features: their names.
+        settings: how.
+    """
+    import lightgbm
+
+    parameters = {
+        "objective": "binary",
+        "num_leaves": settings.leaves,
+        "learning_rate": settings.rate,
+        "min_data_in_leaf": settings.least,
+        "lambda_l2": settings.penalty,
+        "feature_fraction": 0.5,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "seed": settings.seed,
+        "num_threads": 1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbose": -1,
+    }
+    data = lightgbm.Dataset(
+        rows, wrong.astype(np.float64), weight=weight, feature_name=list(features)
+    )
+    found: Mapping[str, Any] = lightgbm.cv(
+        parameters,
+        data,
+        settings.rounds,
+        folds=_folds(group, settings),
+        callbacks=[lightgbm.early_stopping(settings.patience, verbose=False)],
+    )
+    losses = found["valid binary_logloss-mean"]
+    best = int(np.argmin(losses))
+    booster = lightgbm.train(parameters, data, best + 1)
+    gains = booster.feature_importance("gain")
+    shares = gains / max(gains.sum(), 1e-12)
+    order = np.argsort(-shares, kind="stable")
+    return Fitted(
+        rounded(from_lightgbm(booster.dump_model())),
+        {features[i]: round(float(shares[i]), 5) for i in order.tolist() if shares[i] > 0},
+        float(losses[best]),
+    )
+
+
+def _folds(group: np.ndarray, settings: BoostSettings) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows to fit on and rows to measure on, by repository."""
+    names = np.unique(group)
+    rng = np.random.default_rng(settings.seed)
+    fold_of = dict(zip(rng.permutation(names).tolist(), range(len(names)), strict=True))
+    fold = np.array([fold_of[g] % settings.folds for g in group.tolist()])
+    parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in np.unique(fold)]
+    return [(inside, outside) for inside, outside in parts if len(inside)]
+
+
+def from_lightgbm(dump: Mapping[str, Any]) -> Ensemble:
+    """The ensemble that LightGBM's ``Booster.dump_model()`` describes.
+
+    Raises:
+        ModelError: if a tree splits in a way that is not known here (categories, zero as missing).
+    """
+    trees = tuple(_tree(entry["tree_structure"]) for entry in dump["tree_info"])
+    return Ensemble(trees, len(dump["feature_names"]))
+
+
+def _tree(root: Mapping[str, Any]) -> Tree:
+    nodes: list[Mapping[str, Any]] = []
+    values: list[float] = []
+    children: list[list[int]] = []
+    waiting: list[tuple[Mapping[str, Any], int, int]] = [(root, -1, 0)]
+    while waiting:
+        entry, parent, side = waiting.pop()
+        if "split_feature" in entry:
+            number = len(nodes)
+            nodes.append(entry)
+            children.append([0, 0])
+            waiting += [(entry["right_child"], number, 1), (entry["left_child"], number, 0)]
+        else:
+            values.append(float(entry["leaf_value"]))
+            number = -len(values)
+        if parent >= 0:
+            children[parent][side] = number
+    table = np.array(children, dtype=np.int64).reshape(-1, 2)
+    return Tree(
+        features=np.array([int(node["split_feature"]) for node in nodes], dtype=np.int64),
+        thresholds=np.array([float(node["threshold"]) for node in nodes], dtype=np.float64),
+        missing_left=np.array([_missing_left(node) for node in nodes], dtype=bool),
+        left=table[:, 0].copy(),
+        right=table[:, 1].copy(),
+        values=np.array(values, dtype=np.float64),
+    )
+
+
+def _missing_left(node: Mapping[str, Any]) -> bool:
+    if node["decision_type"] != "<=" or node["missing_type"] not in ("NaN", "None"):
+        raise ModelError(f"cannot use a split by {node['decision_type']} {node['missing_type']}")
+    if node["missing_type"] == "None":  # trained without NaN, which then counts as zero
+        return bool(float(node["threshold"]) >= 0)
+    return bool(node["default_left"])
+
+
+def rounded(ensemble: Ensemble, digits: int = _DIGITS) -> Ensemble:
+    """The ensemble with values of so many significant digits, which makes its JSON short."""
+    trees = tuple(
+        Tree(
+            tree.features,
+            _rounded(tree.thresholds, 2 * digits),
+            tree.missing_left,
+            tree.left,
+            tree.right,
+            _rounded(tree.values, digits),
+        )
+        for tree in ensemble.trees
+    )
+    return Ensemble(trees, ensemble.num_features)
+
+
+def _rounded(values: Sequence[float] | np.ndarray, digits: int) -> np.ndarray:
+    return np.array([float(f"{value:.{digits}g}") for value in values], dtype=np.float64)
