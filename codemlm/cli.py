@@ -141,10 +141,11 @@ def scan_command(**given: Any) -> int:
     "--output-format",
     "--format",
     "output_format",
-    type=click.Choice(["listing", "json"]),
+    type=click.Choice(["listing", "json", "html"]),
     default="listing",
     show_default=True,
-    help="listing: the text as a heat map. json: an object a line for each leaf.",
+    help="listing: the text as a heat map. json: an object a line for each leaf. html: the heat "
+    "map as a page for browsers.",
 )
 @click.option(
     "--exact",

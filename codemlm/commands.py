@@ -156,13 +156,18 @@ def score(request: ScoreRequest) -> int:
             index = LineIndex(read.source)
             for one in heat if request.top is None else worst(heat, request.top):
                 out.write(json_text(heat_record(read.path, index, one)) + "\n")
+            return 0
+        top = DEFAULT_NOTES if request.top is None else request.top
+        if request.output.format == "html":
+            from codemlm.formats.html import heat_page
+
+            out.write(heat_page(read.path, read.source, heat, worst(heat, top)))
         else:
             from codemlm.listing import Listing
 
             listing = Listing(
                 out, color=wants_color(request.output.color, out), width=width_of(out)
             )
-            top = DEFAULT_NOTES if request.top is None else request.top
             listing.print_file(read.path, read.source, heat, top)
     return 0
 

@@ -28,6 +28,8 @@ from codemlm.types import Span
 CONTEXT_LINES = 3
 LONGEST_MAP = 5_000
 """Lines of a file above which it gets no heat map: browsers are slow with such pages."""
+LONGEST_TEXT = 80
+"""Code points of a leaf or its alternative in a note."""
 LONGEST_LINE = 2_000
 """Code points of a line that are shown."""
 
@@ -81,10 +83,9 @@ class HtmlReporter:
             "</main>",
             f"<footer>codemlm {escape(__version__)}</footer>",
         ]
-        assets = files("codemlm.formats") / "assets"
-        style, script = ((assets / f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
         title = f"codemlm: {_title(summary)}"
-        self.out.write(document(title, Markup("\n".join(body)), style=style, script=script))
+        content = Markup("\n".join(body))
+        self.out.write(document(title, content, style=_asset("css"), script=_asset("js")))
         self.out.flush()
 
     def _contents(self, order: Sequence[int]) -> str:
@@ -118,6 +119,41 @@ class HtmlReporter:
             f'<section class="file" aria-labelledby="s{at}">\n<h2 id="s{at}">{_text(file.path)} '
             f"<small>{count}</small></h2>\n{file.body}\n</section>"
         )
+
+
+def heat_page(
+    path: str, source: bytes, heat: Sequence[LeafHeat], doubts: Sequence[LeafHeat]
+) -> str:
+    """The heat map of one file as a page of its own, with links to its most doubtful leaves.
+
+    Args:
+        path, source: of the file.
+        heat: every leaf, in source order.
+        doubts: leaves to list, worst first.
+    """
+    index, name = LineIndex(source), _text(visible(utf8_path(path)))
+    items = []
+    for one in doubts:
+        where = index.position(one.leaf.span.start)
+        text = f"<code>{_text(visible(one.leaf.text[:LONGEST_TEXT]))}</code> {_text(_note(one))}"
+        items.append(
+            f'<li><a href="#heatL{where.line}">{where.line}:{where.column}</a> {text}</li>'
+        )
+    listed = f"<h2>Most doubtful</h2>\n<ol>{''.join(items)}</ol>" if items else ""
+    body = f"""<header>
+<h1><code>{name}</code></h1>
+<p>Every leaf by how likely it is in its place; point at one to see what would be likelier.</p>
+</header>
+<main>
+{listed}
+{_heat_map(index, heat, "heat", is_open=True)}
+</main>
+<footer>codemlm {escape(__version__)}</footer>"""
+    return document(path, Markup(body), style=_asset("css"))
+
+
+def _asset(kind: str) -> str:
+    return (files("codemlm.formats") / "assets" / f"report.{kind}").read_text("utf-8")
 
 
 def _title(summary: Summary) -> str:
@@ -192,25 +228,33 @@ def _share(value: float) -> float:
     return min(1.0, max(0.0, value)) if value == value else 0.0  # NaN
 
 
-def _heat_map(index: LineIndex, heat: Sequence[LeafHeat], key: str) -> Markup:
+def _note(heat: LeafHeat) -> str:
+    """Both probabilities of a leaf, for people."""
+    assert heat.likelihood is not None
+    if not heat.alternatives:
+        return percent(heat.likelihood)
+    best = heat.alternatives[0]
+    meant = visible(best.text[:LONGEST_TEXT]) or "nothing"
+    return f"{percent(heat.likelihood)}; {meant} {percent(best.likelihood)}"
+
+
+def _heat_map(
+    index: LineIndex, heat: Sequence[LeafHeat], key: str, *, is_open: bool = False
+) -> Markup:
     """The whole file, its leaves coloured by how likely they are."""
     pieces = []
     for one in heat:
         level = level_of(one.likelihood)
         if level is not None:
-            assert one.likelihood is not None
-            note = percent(one.likelihood)
-            if one.alternatives:
-                best = one.alternatives[0]
-                note += f"; {best.text or 'nothing'} {percent(best.likelihood)}"
-            opening = f'<span class="h{level}" title="{_text(visible(note))}">'
+            opening = f'<span class="h{level}" title="{_text(_note(one))}">'
             pieces.append((one.leaf.span, opening, "</span>"))
     last = _num_lines(index)
     rows = "".join(_rows(index, 1, last, pieces, key))
     legend = "".join(
         f'<span class="h{at}">{escape(name)}</span>' for at, (_, name) in enumerate(LEVELS)
     )
-    return Markup(f"""<details id="{key}"><summary>Heat map, {counted(last, "line")}</summary>
+    start = f'<details id="{key}"{" open" if is_open else ""}>'
+    return Markup(f"""{start}<summary>Heat map, {counted(last, "line")}</summary>
 <p class="legend">Likelihood: {legend}</p>
 <pre tabindex="0" aria-label="Heat map">{rows}</pre></details>""")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from codemlm.formats.html import heat_page
 from codemlm.heatmap import LeafHeat
 from codemlm.scanner import FileResult
 from codemlm.scoring import Alternative
@@ -113,6 +114,20 @@ def test_sources_keep_their_lines_and_tabs() -> None:
     plain = [(int(n), re.sub("<[^>]+>", "", text)) for n, text in rows]
     expected = ["if rows:", "\ta = rows", "", "b = &#x27;&#x27;&#x27;x", "y&#x27;&#x27;&#x27;"]
     assert plain == list(enumerate(expected, start=1))
+
+
+def test_heat_page_of_one_file() -> None:
+    shown = examples()[1]
+    assert isinstance(shown, FileResult)
+    heat = heat_of(shown)
+    doubts = [one for one in heat if one.likelihood is not None]
+    page = Page(heat_page(shown.path, shown.source, heat, doubts))
+    ids = {attrs["id"] for _, attrs in page.tags if "id" in attrs}
+    links = [(attrs["href"] or "")[1:] for tag, attrs in page.tags if tag == "a"]
+    assert links == ["heatL1", "heatL2", "heatL2"] and set(links) <= ids
+    assert not {"script", "img"} & {tag for tag, _ in page.tags}
+    assert [attrs for tag, attrs in page.tags if tag == "details"] == [{"id": "heat", "open": None}]
+    assert {"h3", "h2", "h1"} <= {attrs.get("class") for _, attrs in page.tags}
 
 
 @pytest.fixture(scope="module")
