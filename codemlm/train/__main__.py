@@ -5,11 +5,18 @@ In the order of use::
     python -m codemlm.train tokenizer --corpus CORPUS --data DATA
     python -m codemlm.train pack --corpus CORPUS --data DATA
     python -m codemlm.train pretrain --data DATA --out RUN
-    python -m codemlm.train probe --checkpoint RUN --pairs PAIRS.jsonl.gz
-    python -m codemlm.train export --checkpoint RUN --data DATA --out MODEL
-    python -m codemlm.train collect --model MODEL --pairs TRAIN.jsonl.gz --out TRAIN.npz
-    python -m codemlm.train collect --model MODEL --pairs OTHERS.jsonl.gz --out OTHERS.npz
-    python -m codemlm.train fit --model MODEL --rows TRAIN.npz --calibration-rows OTHERS.npz
+    python -m codemlm.train split-pairs --pairs PAIRS --data DATA --tune TUNE --rest REST
+    python -m codemlm.train fixes --pairs TUNE --data DATA --out FIXES
+    python -m codemlm.train propose --model RUN --corpus CORPUS/train --out PROPOSALS
+    python -m codemlm.train pretrain --init-from RUN --fixes FIXES --proposals PROPOSALS ...
+    python -m codemlm.train probe --checkpoint TUNED --pairs VALIDATION
+    python -m codemlm.train export --checkpoint TUNED --data DATA --out MODEL
+    python -m codemlm.train collect --model MODEL --pairs REST --out REST.npz
+    python -m codemlm.train collect --model MODEL --pairs OTHERS --out OTHERS.npz
+    python -m codemlm.train fit --model MODEL --rows REST.npz --calibration-rows OTHERS.npz
+
+PAIRS are the training fixes with their texts (`codemlm corpus pairs`), of which TUNE goes into the
+weights and REST into the confidence; VALIDATION and OTHERS are pairs of those splits.
 
 What a scan masks is chosen by the confidence that a model has: collecting and fitting once more,
 with the model that was just fitted, lets the second stage see what its own first stage chooses.
