@@ -109,6 +109,14 @@ def _config_request(given: dict[str, Any]) -> ConfigRequest:
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 although there are findings.")
 @click.option("--statistics", is_flag=True, help="Print counts by rule instead of the findings.")
 @click.option("-q", "--quiet", is_flag=True, help="Print no summary.")
+@click.option(
+    "--since", metavar="REV", help="Report only lines changed since this revision of git."
+)
+@click.option("--staged", is_flag=True, help="Report only lines staged for the next commit.")
+@click.option("--write-baseline", is_flag=True, help="Make all findings known ones (--baseline).")
+@click.option("--diff", is_flag=True, help="Show what the first suggestions would change.")
+@click.option("--fix", is_flag=True, help="Write suggestions that cannot change what code does.")
+@click.option("--unsafe-fixes", is_flag=True, help="With --fix: write all first suggestions.")
 @click.option("-w", "--watch", is_flag=True, help="Scan again whenever a file changes.")
 @_SHARED
 def scan_command(**given: Any) -> int:
@@ -130,6 +138,12 @@ def scan_command(**given: Any) -> int:
             exit_zero=given["exit_zero"],
             statistics=given["statistics"],
             watch=given["watch"],
+            write_baseline=given["write_baseline"],
+            since=given["since"],
+            staged=given["staged"],
+            diff=given["diff"],
+            fix=given["fix"],
+            unsafe_fixes=given["unsafe_fixes"],
             debug=_is_debugging(),
         )
     )

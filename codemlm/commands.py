@@ -101,9 +101,13 @@ def _check_grammars(folder: Path, manifest: Manifest) -> None:
             )
 
 
-def read_stdin(name: str) -> SourceFile | Failure:
-    """What standard input holds, under a name."""
-    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+def stdin_bytes() -> bytes:
+    """What standard input holds, up to one byte more than is read of a file."""
+    return sys.stdin.buffer.read(MAX_BYTES + 1)
+
+
+def read_stdin(name: str, data: bytes) -> SourceFile | Failure:
+    """What standard input holds as source, under a name."""
     if len(data) > MAX_BYTES:
         return Failure(name, Reason.TOO_LARGE, f"larger than {MAX_BYTES:,} bytes", explicit=True)
     return decode_source(data, name, explicit=True)
@@ -132,7 +136,7 @@ def score(request: ScoreRequest) -> int:
     from codemlm.syntax import parse
 
     if request.path == STDIN:
-        read = read_stdin(request.stdin_filename)
+        read = read_stdin(request.stdin_filename, stdin_bytes())
     else:
         read = read_source(request.path, explicit=True)
     if isinstance(read, Failure):

@@ -132,6 +132,14 @@ class Config:
         env="CODEMLM_OUTPUT_FORMAT",
         of_run=True,
     )
+    baseline: str | None = _key(
+        None,
+        PATH,
+        "File of known findings, which are not reported; `--write-baseline` writes it.",
+        "--baseline",
+        unset="none",
+        of_run=True,
+    )
     model: str | None = _key(
         None,
         PATH,

@@ -19,6 +19,8 @@ from codemlm.errors import ConfigError, UsageError
 
 OWN_FILE, SHARED_FILE = "codemlm.toml", "pyproject.toml"
 TABLE = "codemlm"
+NARROWING = ("select", "extend-select", "ignore", "per-file-ignores", "min-confidence")
+"""Keys that decide what is a finding."""
 
 
 class ConfigFiles:
@@ -131,6 +133,12 @@ class ConfigRequest:
     layers: Sequence[Layer] = ()
     config: Sequence[str] = ()
     isolated: bool = False
+
+    def narrows(self) -> bool:
+        """Whether the command line may report less than the configuration files would."""
+        layers, file = option_layers(self.config)
+        named = {name for layer in (*layers, *self.layers) for name in layer.table}
+        return file is not None or self.isolated or not named.isdisjoint(NARROWING)
 
     def files(self) -> ConfigFiles:
         """The configurations of this request.

@@ -49,6 +49,7 @@ class Finding:
         message: one line for people, with both probabilities.
         other: the second place of a swap.
         verified: whether masking looked at it too.
+        function: dotted name of the classes and functions around it; empty at the top.
     """
 
     rule: str
@@ -64,6 +65,7 @@ class Finding:
     message: str
     other: Span | None = None
     verified: bool = False
+    function: str = ""
 
 
 def judge(

@@ -13,9 +13,9 @@ from codemlm.positions import LineIndex
 def fingerprints(index: LineIndex, findings: Sequence[Finding]) -> list[str]:
     """A name for each finding, unique in its file: 32 hexadecimal digits.
 
-    Made of the rule, the leaf, and the text of its line with runs of white space as one. Findings
-    that agree in all three are numbered in source order, so that taking one away never renames
-    those before it. Moved, re-indented and neighbouring lines change nothing.
+    Made of the rule, the leaf, the function around it, and the text of its line with runs of white
+    space as one. Findings that agree in all four are numbered in source order, so that taking one
+    away never renames those before it. Moved, re-indented and neighbouring lines change nothing.
 
     Args:
         index: of the source.
@@ -27,7 +27,8 @@ def fingerprints(index: LineIndex, findings: Sequence[Finding]) -> list[str]:
     for at in order:
         finding = findings[at]
         line = index.line_bytes(index.line_of(finding.span.start))
-        key = (finding.rule.encode(), finding.text.encode(), b" ".join(line.split()))
+        named = (finding.rule.encode(), finding.text.encode(), finding.function.encode())
+        key = (*named, b" ".join(line.split()))
         parts = (*key, str(seen[key]).encode())
         seen[key] += 1
         names[at] = hashlib.sha256(b"\0".join(parts)).hexdigest()[:32]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from codemlm import commands
-from codemlm.commands import STDIN, failure_line, opened, read_stdin
+from codemlm.commands import STDIN, failure_line, opened, read_stdin, stdin_bytes
 from codemlm.config_files import ConfigFiles, ConfigRequest
 from codemlm.errors import ConfigError, UsageError
 from codemlm.source import Failure
@@ -21,12 +21,18 @@ from codemlm.watch import Stamps, stamps_of, watch
 if TYPE_CHECKING:
     import numpy as np
 
+    from codemlm.baseline import Baseline
     from codemlm.calibration import Calibration
+    from codemlm.changes import Changes
+    from codemlm.config import Config
+    from codemlm.discovery import Target
+    from codemlm.fixer import Fixer
     from codemlm.formats.base import Reporter
     from codemlm.heatmap import LeafHeat
     from codemlm.report import Summary
     from codemlm.scanner import FileResult, Scanner, ScanOptions
     from codemlm.scoring import LeafModel, Scorer
+    from codemlm.source import SourceFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,12 @@ class ScanRequest:
     exit_zero: bool = False
     statistics: bool = False
     watch: bool = False
+    write_baseline: bool = False
+    since: str | None = None
+    staged: bool = False
+    diff: bool = False
+    fix: bool = False
+    unsafe_fixes: bool = False
     debug: bool = False
 
 
@@ -52,6 +64,7 @@ def scan(request: ScanRequest) -> int:
         UsageError: if what was asked for, or the configuration of the working directory, cannot be.
         ModelError: if there is no model.
     """
+    _check(request)
     config = request.config.files().of_folder(".").config
     scorer, calibration = commands.load_model(
         config.model_folder, config.threads or default_threads()
@@ -59,8 +72,6 @@ def scan(request: ScanRequest) -> int:
     scorer.model = _Watched(scorer.model)
     if not request.watch:
         return _scan_once(request, scorer, calibration)
-    if STDIN in request.paths or request.output_file is not None:
-        raise UsageError("--watch reads no standard input, and writes no file: leave them out")
     watch(
         lambda: _scan_in_watch(request, scorer, calibration),
         lambda: _stamps(request),
@@ -68,6 +79,32 @@ def scan(request: ScanRequest) -> int:
         clock=time.monotonic,
     )
     return 0
+
+
+def _check(request: ScanRequest) -> None:
+    """Checks that options do not contradict each other.
+
+    Raises:
+        UsageError: if they do.
+    """
+    stdin, edits = STDIN in request.paths, request.diff or request.fix
+    if request.watch and (stdin or request.output_file or edits or request.write_baseline):
+        raise UsageError("--watch only shows findings: it reads no standard input, writes no file")
+    if request.diff and request.fix:
+        raise UsageError("--diff shows what --fix writes: choose one")
+    if request.unsafe_fixes and not edits:
+        raise UsageError("--unsafe-fixes needs --fix, which writes, or --diff, which only shows")
+    if request.fix and stdin:
+        raise UsageError("--fix cannot write standard input; --diff shows what it would do")
+    if request.staged and (request.since is not None or edits or stdin):
+        raise UsageError(
+            "--staged reads what is staged: --since, --diff, --fix and standard input have no place"
+        )
+    if request.write_baseline and (request.staged or request.since is not None or edits or stdin):
+        raise UsageError(
+            "--write-baseline takes whole files: --staged, --since, --diff, --fix and standard "
+            "input have no place"
+        )
 
 
 def _scan_once(request: ScanRequest, scorer: Scorer, calibration: Calibration) -> int:
@@ -89,12 +126,44 @@ def _scan_once(request: ScanRequest, scorer: Scorer, calibration: Calibration) -
             heat=lambda result: _heat_of_result(result, scorer),
         )
         reporter = make_reporter(config.output_format, settings, statistics=request.statistics)
-        summary = _scan_all(request, files, scanner, reporter)
+        baseline = _baseline(request, config)
+        steps = _Steps(files, config, baseline, _fixer(request, out))
+        summary = _scan_all(request, steps, scanner, reporter)
     if not request.quiet:
         sys.stderr.write(summary.text(time.monotonic() - started) + "\n")
+    if baseline is not None:
+        _keep_baseline(request, baseline)
     if summary.errors:
         return 2
-    return 1 if summary.findings and not request.exit_zero else 0
+    passes = request.exit_zero or request.write_baseline
+    return 1 if summary.findings and not passes else 0
+
+
+def _baseline(request: ScanRequest, config: Config) -> Baseline | None:
+    from codemlm.baseline import DEFAULT_BASELINE, Baseline
+
+    if config.baseline is None and not request.write_baseline:
+        return None
+    return Baseline.read(config.baseline or DEFAULT_BASELINE, missing_ok=request.write_baseline)
+
+
+def _keep_baseline(request: ScanRequest, baseline: Baseline) -> None:
+    """Writes the baseline if that was asked for, or if a full scan finds less than it knows."""
+    from codemlm.report import counted
+
+    if request.write_baseline:
+        count = baseline.replace()
+        sys.stderr.write(f"{counted(count, 'finding')} in {baseline.path}.\n")
+        return
+    if STDIN in request.paths or request.staged or request.config.narrows():
+        return
+    try:
+        gone = baseline.shrink()
+    except UsageError as error:
+        sys.stderr.write(f"note: {error}\n")
+        return
+    if gone and not request.quiet:
+        sys.stderr.write(f"{counted(gone, 'finding')} gone: taken out of {baseline.path}.\n")
 
 
 def _scan_in_watch(request: ScanRequest, scorer: Scorer, calibration: Calibration) -> None:
@@ -138,40 +207,105 @@ def _heat_of_result(result: FileResult, scorer: Scorer) -> Sequence[LeafHeat]:
     return heat_of(parsed, scorer, gate_only=True)
 
 
-def _scan_all(
-    request: ScanRequest, files: ConfigFiles, scanner: Scanner, reporter: Reporter
-) -> Summary:
-    from codemlm.budget import within_budget
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """What stands between files and the report, besides the scanner.
+
+    Attributes:
+        files: the configurations.
+        config: that of the working directory.
+        baseline: known findings.
+        fixer: what makes or shows edits.
+    """
+
+    files: ConfigFiles
+    config: Config
+    baseline: Baseline | None
+    fixer: Fixer | None
+
+    def filtered(
+        self, results: Iterator[FileResult | Failure], changes: Changes | None
+    ) -> Iterator[FileResult | Failure]:
+        """The results without what the baseline, unchanged lines and the budget hold back."""
+        if self.baseline is not None:
+            results = self.baseline.only_new(results)
+        if changes is not None:
+            from codemlm.changes import only_changed
+
+            results = only_changed(results, changes)
+        if self.config.max_per_kloc is not None:
+            from codemlm.budget import within_budget
+
+            results = within_budget(results, self.config.max_per_kloc)
+        return results
+
+
+def _scan_all(request: ScanRequest, steps: _Steps, scanner: Scanner, reporter: Reporter) -> Summary:
     from codemlm.discovery import Discovery
     from codemlm.report import Summary
 
-    discovery = Discovery(files.walk_rules)
+    discovery = Discovery(steps.files.walk_rules)
     summary, progress = Summary(), ProgressLine("scanning", "files")
     if isinstance(scanner.scorer.model, _Watched):
         scanner.scorer.model.tell = progress.refresh
-    targets = Prefetch(discovery.files(path for path in request.paths if path != STDIN))
+    paths = [path for path in request.paths if path != STDIN]
+    changes = _changes(request)
+    targets: Prefetch[Target | SourceFile | Failure]
+    if changes is None:
+        targets = Prefetch(discovery.files(paths))
+    else:
+        from codemlm.changes import changed_files
+
+        targets = Prefetch(changed_files(paths, changes, discovery, steps.files))
     results = scanner.scan(targets)
+    stdin = b""
     if STDIN in request.paths and not discovery.excludes(request.stdin_filename):
-        results = itertools.chain([_scan_stdin(scanner, request.stdin_filename)], results)
-    per_kloc = files.of_folder(".").config.max_per_kloc
-    if per_kloc is not None:
-        results = within_budget(results, per_kloc)
+        stdin = stdin_bytes()
+        read = read_stdin(request.stdin_filename, stdin)
+        first = read if isinstance(read, Failure) else scanner.scan_source(read)
+        results = itertools.chain([first], results)
+    shows = not (request.diff or request.write_baseline)
     try:
-        for done, result in enumerate(results, start=1):
-            summary.add(result)
+        for done, found in enumerate(steps.filtered(results, changes), start=1):
+            result = found
             if isinstance(result, Failure):
                 if result.is_error or result.explicit:
                     progress.clear()
                     sys.stderr.write(failure_line(result))
             elif result.findings:
                 progress.clear()
-                for part in result.parts():
+                if steps.fixer is not None:
+                    result = steps.fixer.take(result, stdin if done == 1 and stdin else None)
+                for part in result.parts() if shows else ():
                     reporter.file(part)
+            summary.add(result)
             progress.update(done, targets.found if targets.complete else None, result.path)
     finally:
         progress.clear()
-    reporter.finish(summary)
+    if shows:
+        reporter.finish(summary)
+    if steps.fixer is not None:
+        steps.fixer.finish()
     return summary
+
+
+def _fixer(request: ScanRequest, out: TextIO) -> Fixer | None:
+    from codemlm.fixer import Fixer, say
+
+    if not (request.diff or request.fix):
+        return None
+    # A diff shows everything that could be done: nothing is written.
+    return Fixer(
+        out if request.diff else None, unsafe=request.diff or request.unsafe_fixes, say=say
+    )
+
+
+def _changes(request: ScanRequest) -> Changes | None:
+    from codemlm.changes import changes_since, staged_changes
+
+    if request.staged:
+        return staged_changes()
+    return None if request.since is None else changes_since(request.since)
 
 
 class _Watched:
@@ -186,8 +320,3 @@ class _Watched:
         """As the model's."""
         self.tell()
         return self._model.run(arrays)
-
-
-def _scan_stdin(scanner: Scanner, name: str) -> FileResult | Failure:
-    read = read_stdin(name)
-    return read if isinstance(read, Failure) else scanner.scan_source(read)

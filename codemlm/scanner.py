@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from codemlm.alternatives import Context
 from codemlm.calibration import Calibration
 from codemlm.confidence import Doubts
@@ -26,7 +28,7 @@ from codemlm.rules import UNUSED_PRAGMA
 from codemlm.scoring import FileToScore, LeafScore, Scorer
 from codemlm.source import MAX_BYTES, Failure, Reason, SourceFile, read_source
 from codemlm.syntax import ParsedFile, parse
-from codemlm.types import Span
+from codemlm.types import Role, Span
 from codemlm.undefined import undefined_names
 from codemlm.units import encode_with_texts
 
@@ -37,6 +39,7 @@ LEAVES_PER_MASKING = 150
 """One judged leaf in so many may be verified by masking. A masked leaf costs a window of its own:
 this rate adds about a third to the cost of the single pass."""
 LEAST_MASKINGS = 4
+_HEADER_LEAVES = 4  # `async def name`: a lambda has no name among its first leaves
 NOTEBOOK_BYTES = 20
 """A notebook may be so many times as large as a source file: outputs are most of it."""
 
@@ -191,7 +194,9 @@ class Scanner:
         """What is reported of a file."""
         return self.options if isinstance(self.options, ScanOptions) else self.options(path)
 
-    def scan(self, targets: Iterable[Target | Failure]) -> Iterator[FileResult | Failure]:
+    def scan(
+        self, targets: Iterable[Target | SourceFile | Failure]
+    ) -> Iterator[FileResult | Failure]:
         """Results of files in the order of ``targets``; trouble with a file is a result too."""
         chunk: list[SourceFile | FileResult | Failure] = []
         size, budget = 0, FIRST_CHUNK_BYTES
@@ -248,16 +253,21 @@ class Scanner:
         masked = {s.leaf: s for s in self.scorer.score_masked(file, leaves)} if leaves else {}
         return judge(doubts, masked, undefined, self.calibration)
 
-    def _read(self, target: Target | Failure) -> SourceFile | FileResult | Failure:
+    def _read(self, target: Target | SourceFile | Failure) -> SourceFile | FileResult | Failure:
         if isinstance(target, Failure):
             return target
         try:
             options = self.options_of(target.path)
         except CodemlmError as error:
             return Failure(target.path, Reason.CONFIGURATION, str(error), explicit=True)
-        limit = options.max_bytes * (NOTEBOOK_BYTES if is_notebook(target.path) else 1)
-        read = read_source(target.path, explicit=target.explicit, limit=limit)
-        passed_over = not (target.explicit or options.include_generated)
+        read: SourceFile | Failure
+        if isinstance(target, SourceFile):
+            read, explicit = target, False
+        else:
+            limit = options.max_bytes * (NOTEBOOK_BYTES if is_notebook(target.path) else 1)
+            explicit = target.explicit
+            read = read_source(target.path, explicit=explicit, limit=limit)
+        passed_over = not (explicit or options.include_generated)
         if isinstance(read, SourceFile) and passed_over and is_generated(read.source):
             return FileResult(read.path, read.source, is_generated=True)
         return read
@@ -325,6 +335,7 @@ class Scanner:
             and not (f.confidence >= threshold and breaks_syntax(work.parsed, f))
         ]
         wanted = [f for f in chosen if f.confidence >= options.least(f.rule, threshold)]
+        wanted = [replace(f, function=_function_of(work.parsed, f.leaf)) for f in wanted]
         if not work.pragmas.found:
             return replace(work.result, findings=tuple(wanted)) if wanted else work.result
         line_of = LineIndex(work.parsed.source).line_of
@@ -336,3 +347,20 @@ class Scanner:
                     work.pragmas.silence(one.rule, line_of(one.span.start))
             kept = [*work.pragmas.unused(work.parsed.source, options.wants), *kept]
         return replace(work.result, findings=tuple(kept), num_silenced=num_silenced)
+
+
+def _function_of(parsed: ParsedFile, leaf: int) -> str:
+    """The dotted name of the classes and functions around a leaf."""
+    names: list[str] = []
+    at = int(parsed.scopes_of[leaf])
+    while at > 0:
+        scope = parsed.scopes[at]
+        if scope.kind in ("function", "class"):
+            first = int(np.searchsorted(parsed.starts, scope.start))
+            last = min(first + _HEADER_LEAVES, len(parsed))
+            definitions = np.flatnonzero(parsed.roles[first:last] == Role.DEFINITION)
+            name = first + int(definitions[0]) if len(definitions) else -1
+            if name >= 0 and parsed.starts[name] < scope.end:
+                names.append(parsed.text(name))
+        at = scope.parent
+    return ".".join(reversed(names))
