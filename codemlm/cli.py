@@ -30,6 +30,7 @@ EXTRAS = {
     "torch": "train",
     "transformers": "train",
     "safetensors": "train",
+    "tokenizers": "train",
     "onnx": "train",
     "onnxscript": "train",
     "datatrove": "corpus",

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from codemlm.bpe import SPLIT, Bpe
 from codemlm.errors import ModelError
 
 PAD, MASK, UNKNOWN, CUT, DELETE, INSERT_NEGATION = range(6)
@@ -30,8 +30,6 @@ MAX_LEAF_PIECES = 12
 NEWLINE, INDENT, DEDENT = "\n", "\u21e5", "\u21e4"
 """Layout elements: a logical line's end, one level in, one level out."""
 
-# Names stay whole for the BPE, so that frequent ones become one piece; prose is cut at words.
-_SPLIT = r" ?[A-Za-z_0-9]+| ?[^\sA-Za-z_0-9]+|\s+"
 _ALWAYS_RUNS = [NEWLINE, INDENT, DEDENT, *"()[]{}.,:;=*@&|^~<>+-/%!", "->", "**", ":=", "..."]
 
 
@@ -39,17 +37,17 @@ class LeafTokenizer:
     """Texts of leaves and runs to subtoken ids, with a cache by text.
 
     Args:
-        bpe: a trained byte-level BPE whose first ids are ``SPECIALS``.
+        bpe: a byte-level BPE whose first ids are ``SPECIALS``.
         runs: texts of runs with an id of their own, in id order after the BPE's pieces.
         frequent: texts of the global candidates; ids are positions. The first two stand for
             [DELETE] and [NEGATE].
     """
 
-    def __init__(self, bpe: Tokenizer, runs: list[str], frequent: list[str]) -> None:
+    def __init__(self, bpe: Bpe, runs: list[str], frequent: list[str]) -> None:
         self.bpe = bpe
         self.runs = runs
         self.frequent = frequent
-        base = bpe.get_vocab_size()
+        base = len(bpe)
         self.run_ids = {run: base + i for i, run in enumerate(runs)}
         self.vocab_size = base + len(runs)
         self.frequent_ids = {text: i for i, text in enumerate(frequent)}
@@ -60,7 +58,7 @@ class LeafTokenizer:
         """Subtoken ids of a leaf, at most ``MAX_LEAF_PIECES``."""
         found = self._cache.get(text)
         if found is None:
-            ids = self.bpe.encode(text[:200], add_special_tokens=False).ids
+            ids = self.bpe.encode(text[:200])
             if len(ids) > MAX_LEAF_PIECES:
                 ids = [*ids[: MAX_LEAF_PIECES - 1], CUT]
             found = self._cache[text] = tuple(ids) or (UNKNOWN,)
@@ -103,7 +101,7 @@ class LeafTokenizer:
         """Writes the tokenizer as one JSON file."""
         data = {
             "version": 1,
-            "bpe": json.loads(self.bpe.to_str()),
+            "bpe": self.bpe.facts,
             "runs": self.runs,
             "frequent": self.frequent,
         }
@@ -118,13 +116,12 @@ class LeafTokenizer:
         """
         try:
             data = json.loads(path.read_text("utf-8"))
-            bpe = Tokenizer.from_str(json.dumps(data["bpe"]))
-            return cls(bpe, data["runs"], data["frequent"])
+            return cls(Bpe(data["bpe"]), data["runs"], data["frequent"])
         except OSError as error:
             raise ModelError(
                 f"{path}: cannot read the tokenizer ({error}); reinstall codemlm"
             ) from error
-        except Exception as error:  # the tokenizers library raises plain Exception on bad JSON
+        except (ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"{path}: not a codemlm tokenizer ({error}); reinstall codemlm"
             ) from error
@@ -147,6 +144,8 @@ def train_tokenizer(
         vocab_size: ids in all, runs included.
         num_runs: ids for runs.
     """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
     runs = list(dict.fromkeys(_ALWAYS_RUNS))
     for run, _ in sorted(run_counts.items(), key=lambda item: (-item[1], item[0])):
         if len(runs) >= num_runs:
@@ -156,7 +155,7 @@ def train_tokenizer(
     bpe = Tokenizer(models.BPE(unk_token=SPECIALS[UNKNOWN]))
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_SPLIT), behavior="isolated"),
+            pre_tokenizers.Split(Regex(SPLIT), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -173,4 +172,4 @@ def train_tokenizer(
     texts = (text for text, count in ordered for _ in range(max(1, int(count**0.75))))
     bpe.train_from_iterator(texts, trainer)
     table = list(dict.fromkeys([SPECIALS[DELETE], SPECIALS[INSERT_NEGATION], *frequent]))
-    return LeafTokenizer(bpe, runs, table)
+    return LeafTokenizer(Bpe(json.loads(bpe.to_str())), runs, table)
