@@ -116,7 +116,12 @@ class Config:
         False, FLAG, "Leave out excluded files that are named explicitly, too.", "--force-exclude"
     )
     include_generated: bool = _key(
-        False, FLAG, "Scan files that say a tool wrote them, too.", "--include-generated"
+        False,
+        FLAG,
+        "Scan what nobody wrote by hand here, too: folders such as `vendor` and `third_party`; "
+        "files whose name or first comment says that a tool wrote them; minified files, and tables "
+        "of data.",
+        "--include-generated",
     )
     respect_gitignore: bool = _key(
         True, FLAG, "Leave out what .gitignore files say.", "--respect-gitignore"

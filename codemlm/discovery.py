@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codemlm.errors import ConfigError
+from codemlm.generated import VENDORED_FOLDERS, is_generated_name
 from codemlm.languages import language_for_path
 from codemlm.notebooks import is_notebook
 from codemlm.source import Failure, Reason
@@ -50,16 +51,6 @@ DEFAULT_EXCLUDES = (
 """Names of folders that a walk does not enter, unless a configuration says otherwise."""
 
 _PLAIN = re.compile(r"[\w.@+-]([\w.@+ -]*[\w.@+-])?")
-
-_GENERATED_NAME = re.compile(r"(_pb2(_grpc)?|_pb|[._]generated)\.pyi?$", re.IGNORECASE)
-_GENERATED_TEXT = re.compile(
-    rb"do not edit|@generated|auto(matically)?[- ]?generated|machine[- ]generated"
-    rb"|^\W*generated (by|from|with)\b"
-    rb"|(is|was|file|code) (automatically )?generated (by|from|with|using)",
-    re.IGNORECASE | re.MULTILINE,
-)
-_HEADER_LINES = re.compile(rb"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r|\n))*")
-_HEADER_BYTES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +115,8 @@ class WalkRules:
     Attributes:
         exclude: patterns of what is left out.
         force_exclude: whether they hold for explicit files too.
-        include_generated: whether files whose name says that they are generated are read.
+        include_generated: whether vendored folders are entered, and files read whose name says
+            that they are generated.
         respect_gitignore: whether ``.gitignore`` files are obeyed.
     """
 
@@ -250,10 +242,11 @@ def _entries(folder: str, rules: WalkRules, ignores: list[_IgnoreFile]) -> list[
     for entry in sorted(listed, key=lambda e: e.name):
         is_folder = entry.is_dir(follow_symlinks=False)
         path = prefix + entry.name
-        if not is_folder:
-            wanted = is_source_name(entry.name) and not _links_to_folder(entry)
-            if not wanted or (is_generated_name(entry.name) and not rules.include_generated):
-                continue
+        foreign = entry.name in VENDORED_FOLDERS if is_folder else is_generated_name(entry.name)
+        if foreign and not rules.include_generated:
+            continue
+        if not is_folder and (not is_source_name(entry.name) or _links_to_folder(entry)):
+            continue
         marked = path + "/" if is_folder else path
         if not rules.match(marked) and not _is_ignored(marked, ignores):
             found.append((path, is_folder))
@@ -278,17 +271,6 @@ def _links_to_folder(entry: os.DirEntry[str]) -> bool:
 def is_source_name(name: str) -> bool:
     """Whether a file's name says that it holds source, alone or in a notebook."""
     return language_for_path(name) is not None or is_notebook(name)
-
-
-def is_generated_name(name: str) -> bool:
-    """Whether a file's name says that a tool wrote it."""
-    return _GENERATED_NAME.search(name) is not None
-
-
-def is_generated(source: bytes) -> bool:
-    """Whether the comments that open a file say that a tool wrote it."""
-    header = _HEADER_LINES.match(source, 0, _HEADER_BYTES)
-    return header is not None and _GENERATED_TEXT.search(header[0]) is not None
 
 
 def _relative(path: str, base: str) -> str:

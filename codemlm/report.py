@@ -28,7 +28,7 @@ class Summary:
     Attributes:
         files: scanned ones, and how many of them have findings or places that did not parse.
         findings, silenced: findings reported, and silenced by comments.
-        generated: files passed over because they say that a tool wrote them.
+        generated: files passed over because a tool wrote them.
         held_back: findings that are not reported, by reason.
         failures: files that could not be scanned, by reason.
         failed: failures that make the exit code 2.

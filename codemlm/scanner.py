@@ -15,10 +15,11 @@ from codemlm.alternatives import Context
 from codemlm.calibration import Calibration
 from codemlm.confidence import Doubts
 from codemlm.config import Config
-from codemlm.discovery import Target, is_generated
+from codemlm.discovery import Target
 from codemlm.errors import CodemlmError, SourceError
 from codemlm.filters import breaks_syntax
 from codemlm.findings import Finding, judge
+from codemlm.generated import is_generated
 from codemlm.injection import Sites
 from codemlm.languages import PYTHON, language_for_path
 from codemlm.notebooks import Cell, is_notebook, read_notebook
@@ -53,7 +54,7 @@ class ScanOptions:
         rule_confidence: the same by rule prefix; the longest that fits a rule decides.
         select, ignore: prefixes of rule codes; the longest that fits a rule decides.
         never: prefixes of rules that are not reported, whatever is selected.
-        include_generated: whether discovered files that say they are generated are scanned.
+        include_generated: whether discovered files that tools wrote are scanned.
         max_bytes: size above which files are left out.
         debug: whether an internal error is raised instead of reported as the file's failure.
     """
@@ -107,7 +108,7 @@ class FileResult:
         findings: reported ones, most confident first.
         num_errors: places that did not parse; nothing inside them is judged.
         num_silenced: findings that a pragma silenced.
-        is_generated: whether the file was passed over because it says that a tool wrote it.
+        is_generated: whether the file was passed over because a tool wrote it; see there.
         held_back: counts of findings that are not reported, by reason.
         cells: of a notebook, whose source is that of all its code cells.
         cell: number of the one cell that this is the result of; see ``parts``.
