@@ -212,15 +212,22 @@ class Discovery:
             ConfigError: if the configuration that holds there cannot be used.
         """
         rules = self.rules_of(path if path.endswith("/") else os.path.dirname(path) or ".")  # noqa: PTH120
-        return rules.force_exclude and self.leaves_out(path)
+        return rules.force_exclude and self._matches(path, rules)
 
     def leaves_out(self, path: str) -> bool:
-        """Whether a walk would leave ``path`` out by its patterns; ignore files play no part.
+        """Whether a walk would leave ``path`` out by its name; ignore files play no part.
 
         Raises:
             ConfigError: if the configuration that holds there cannot be used.
         """
         rules = self.rules_of(path if path.endswith("/") else os.path.dirname(path) or ".")  # noqa: PTH120
+        *folders, name = _relative(path, "").rstrip("/").split("/")
+        foreign = is_generated_name(name) or not VENDORED_FOLDERS.isdisjoint(folders)
+        return (foreign and not rules.include_generated) or self._matches(path, rules)
+
+    @staticmethod
+    def _matches(path: str, rules: WalkRules) -> bool:
+        """Whether a path matches the patterns, or a folder does that it lies in."""
         tail = "/" if path.endswith("/") else ""
         parts = _relative(path, "").rstrip("/").split("/")
         folders = ["/".join(parts[: i + 1]) + "/" for i in range(len(parts) - 1)]

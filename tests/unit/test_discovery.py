@@ -235,3 +235,8 @@ def test_vendored_folders_are_not_entered_unless_named() -> None:
     assert found("vendor", "src/_vendor/b.py") == ["vendor/a.py", "src/_vendor/b.py"]
     everything = found(include_generated=True)
     assert {"vendor/a.py", "src/_vendor/b.py", "third_party/c/d.py"} <= set(everything)
+    walk = Discovery(lambda _: WalkRules(force_exclude=True))
+    for path in ("src/_vendor/b.py", "x_pb2.py"):
+        assert walk.leaves_out(path)  # a walk would; but who names a file means it
+        assert not walk.excludes(path)
+    assert not walk.leaves_out("vendoring/e.py")
