@@ -17,7 +17,7 @@ class Section:
 
     Attributes:
         title: its heading.
-        blocks: paragraphs, and lines of code as (language, line).
+        blocks: paragraphs, and code as (language, lines).
     """
 
     title: str
@@ -41,6 +41,8 @@ def sections_of(rule: Rule) -> Iterator[Section]:
             ("python", f"# codemlm: ignore-file[{code}]"),
             "In a scan:",
             ("console", f"codemlm scan --ignore {code}"),
+            "In every scan of a project, in `pyproject.toml`:",
+            ("toml", f'[tool.codemlm]\nignore = ["{code}"]'),
         ),
     )
 
@@ -78,8 +80,8 @@ def rule_markdown(rule: Rule, level: int = 1) -> str:
             if isinstance(block, str):
                 parts.append(textwrap.fill(block, 100))
             else:
-                language, line = block
-                parts.append(f"```{language}\n{line}\n```")
+                language, lines = block
+                parts.append(f"```{language}\n{lines}\n```")
     return "\n\n".join(parts) + "\n"
 
 
@@ -92,5 +94,5 @@ def rule_text(rule: Rule) -> str:
             if isinstance(block, str):
                 parts.append(textwrap.fill(block, _WIDTH, break_long_words=False))
             else:
-                parts.append(f"    {block[1]}")
+                parts.append(textwrap.indent(block[1], "    "))
     return "\n\n".join(parts) + "\n"

@@ -207,7 +207,10 @@ def _frame(index: LineIndex, finding: Finding) -> Markup:
 
 
 def _odds(finding: Finding) -> Markup:
-    """The probabilities of what stands there and of what the model would rather see."""
+    """The message; and the probabilities of what stands there and of what may have been meant."""
+    message = f'<p class="message">{_text(visible(finding.message))}</p>'
+    if not finding.suggestions:
+        return Markup(message)
     rows = [("shown", f"<code>{_text(visible(finding.text))}</code> here", finding.likelihood)]
     told = [s for s in finding.suggestions[:3] if s.likelihood >= LEAST_ADVICE]
     for suggestion in told or finding.suggestions[:1]:
@@ -219,9 +222,7 @@ def _odds(finding: Finding) -> Markup:
         f'aria-label="probability"></meter></dd><dd>{percent(value)}</dd>'
         for kind, name, value in rows
     )
-    return Markup(
-        f'<p class="message">{_text(visible(finding.message))}</p>\n<dl class="odds">{cells}</dl>'
-    )
+    return Markup(f'{message}\n<dl class="odds">{cells}</dl>')
 
 
 def _share(value: float) -> float:

@@ -139,7 +139,7 @@ class SarifReporter:
         ]
         change = {**self._physical(result.path), "replacements": replacements}
         return {
-            "description": {"text": "What the model would rather see here."},
+            "description": {"text": "The suggested change: look before you apply it."},
             "artifactChanges": [change],
         }
 
