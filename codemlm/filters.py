@@ -70,13 +70,13 @@ class Filter:
         name: stable name.
         drops: what it drops, in words.
         why: why that is no loss.
-        prepare: looks at a file once, and gives the test of its findings.
+        prepare: looks at a file once, and gives the test of its findings; None: it takes the model.
     """
 
     name: str
     drops: str
     why: str
-    prepare: Callable[[ParsedFile], Drops]
+    prepare: Callable[[ParsedFile], Drops] | None
 
 
 def _low_information(parsed: ParsedFile) -> Drops:
@@ -180,10 +180,25 @@ FILTERS: tuple[Filter, ...] = (
 )
 """Filters of `codemlm.findings.judge`, cheapest first."""
 
+BROKEN = Filter(
+    "broken",
+    "suggestions after which the file no longer parses",
+    "What was meant did parse.",
+    lambda parsed: lambda finding: breaks_syntax(parsed, finding),
+)
+SECOND_WINDOW = Filter(
+    "second-window",
+    "findings of which a second window, with another offset and other slots, is not as sure",
+    "What depends on where a window happens to begin says little of the code.",
+    None,
+)
+ALL_FILTERS = (*FILTERS, BROKEN, SECOND_WINDOW)
+"""Every filter; the last two look at what would be reported, as they cost the most."""
+
 
 def drops_any(parsed: ParsedFile, filters: Sequence[Filter]) -> Drops:
     """Whether any of the filters drops a finding of the file."""
-    tests = [one.prepare(parsed) for one in filters]
+    tests = [one.prepare(parsed) for one in filters if one.prepare is not None]
     return lambda finding: any(test(finding) for test in tests)
 
 

@@ -84,6 +84,17 @@ def judge(
         calibration: maps features to confidence.
         filters: what is no finding, whatever the model says; undefined names are certain.
     """
+    certain = [
+        _undefined(doubts.context, leaf, doubts.by_leaf.get(leaf), candidates, calibration)
+        for leaf, candidates in undefined.items()
+    ]
+    return settle(doubts.context.parsed, suspect(doubts, masked, calibration), certain, filters)
+
+
+def suspect(
+    doubts: Doubts, masked: Mapping[int, LeafScore], calibration: Calibration
+) -> list[Finding]:
+    """A finding for every leaf that has a possible alternative; see ``judge``."""
     context = doubts.context
     views = masked_views(doubts, masked)
     confidences = doubts.confidences(calibration, views)
@@ -95,12 +106,25 @@ def judge(
         found.append(
             _finding(context, score, confidence, likelihood, suggestions, verified=verified)
         )
-    drops = drops_any(context.parsed, filters)
-    found = [finding for finding in found if not drops(finding)]
-    for leaf, candidates in undefined.items():
-        of_leaf = doubts.by_leaf.get(leaf)
-        found.append(_undefined(context, leaf, of_leaf, candidates, calibration))
-    merged = _merge_swaps(context.parsed, found)
+    return found
+
+
+def settle(
+    parsed: ParsedFile,
+    suspected: Sequence[Finding],
+    certain: Sequence[Finding],
+    filters: Sequence[Filter],
+) -> list[Finding]:
+    """What filters leave, swaps made one, most confident first.
+
+    Args:
+        parsed: the file.
+        suspected: findings that filters look at.
+        certain: findings that they do not.
+        filters: of ``codemlm.filters.FILTERS``.
+    """
+    drops = drops_any(parsed, filters)
+    merged = _merge_swaps(parsed, [*(f for f in suspected if not drops(f)), *certain])
     found = [f for f in merged if f.other is None or not drops(f)]
     return sorted(found, key=lambda f: (-f.confidence, f.leaf))
 

@@ -17,7 +17,7 @@ from codemlm.confidence import Doubts
 from codemlm.config import Config
 from codemlm.discovery import Target
 from codemlm.errors import CodemlmError, SourceError
-from codemlm.filters import breaks_syntax
+from codemlm.filters import ALL_FILTERS, FILTERS, Filter
 from codemlm.findings import Finding, judge
 from codemlm.generated import is_generated
 from codemlm.injection import Sites
@@ -32,6 +32,7 @@ from codemlm.syntax import ParsedFile, parse
 from codemlm.types import Role, Span
 from codemlm.undefined import undefined_names
 from codemlm.units import encode_with_texts
+from codemlm.votes import outvoted
 
 FIRST_CHUNK_BYTES = 8_000
 CHUNK_BYTES = 256_000
@@ -179,6 +180,7 @@ class Scanner:
         scorer: the model's scorer.
         calibration: the model's calibration.
         options: what is reported; a function of the path where that differs from file to file.
+        filters: what is no finding, whatever the model says.
     """
 
     def __init__(
@@ -186,10 +188,12 @@ class Scanner:
         scorer: Scorer,
         calibration: Calibration,
         options: ScanOptions | Callable[[str], ScanOptions] | None = None,
+        filters: Sequence[Filter] = ALL_FILTERS,
     ) -> None:
         self.scorer = scorer
         self.calibration = calibration
         self.options = options or ScanOptions()
+        self.filters = tuple(filters)
 
     def options_of(self, path: str) -> ScanOptions:
         """What is reported of a file."""
@@ -252,7 +256,8 @@ class Scanner:
         )
         leaves = doubts.propose(self.calibration, limit)
         masked = {s.leaf: s for s in self.scorer.score_masked(file, leaves)} if leaves else {}
-        return judge(doubts, masked, undefined, self.calibration)
+        filters = [one for one in self.filters if one in FILTERS]
+        return judge(doubts, masked, undefined, self.calibration, filters)
 
     def _read(self, target: Target | SourceFile | Failure) -> SourceFile | FileResult | Failure:
         if isinstance(target, Failure):
@@ -307,8 +312,7 @@ class Scanner:
     def _find(self, works: Sequence[_Work]) -> dict[int, list[Finding] | Failure]:
         """Findings by identity of the work; if a batch fails, each of its files is tried alone."""
         try:
-            paths = [work.result.path for work in works]
-            found = self.findings([work.parsed for work in works], paths)
+            found = self._standing(works)
         except Exception as error:  # noqa: BLE001  # as above
             if len(works) == 1:
                 return {id(works[0]): self._failure(works[0].result.path, error)}
@@ -318,6 +322,25 @@ class Scanner:
                 alone |= self._find([work])
             return alone
         return {id(work): of_work for work, of_work in zip(works, found, strict=True)}
+
+    def _standing(self, works: Sequence[_Work]) -> list[list[Finding]]:
+        """Findings of files, without those that would be reported and do not stand."""
+        paths = [work.result.path for work in works]
+        found = self.findings([work.parsed for work in works], paths)
+        reported = [
+            (work.parsed, [f for f in of_work if self._is_reported(path, f)])
+            for work, path, of_work in zip(works, paths, found, strict=True)
+        ]
+        gone = [{id(f) for f in some} for some in outvoted(self.scorer, reported, self.filters)]
+        return [
+            [f for f in of_work if id(f) not in without]
+            for of_work, without in zip(found, gone, strict=True)
+        ]
+
+    def _is_reported(self, path: str, finding: Finding) -> bool:
+        options = self.options_of(path)
+        least = options.least(finding.rule, self.calibration.threshold)
+        return finding.confidence >= least and options.wants(finding.rule)
 
     def _failure(self, path: str, error: Exception) -> Failure:
         """The failure that an exception is, unless it must not be passed over."""
@@ -329,12 +352,7 @@ class Scanner:
 
     def _report(self, work: _Work, found: Sequence[Finding]) -> FileResult:
         options, threshold = self.options_of(work.result.path), self.calibration.threshold
-        chosen = [
-            f
-            for f in found
-            if options.wants(f.rule)
-            and not (f.confidence >= threshold and breaks_syntax(work.parsed, f))
-        ]
+        chosen = [f for f in found if options.wants(f.rule)]
         wanted = [f for f in chosen if f.confidence >= options.least(f.rule, threshold)]
         wanted = [replace(f, function=_function_of(work.parsed, f.leaf)) for f in wanted]
         if not work.pragmas.found:

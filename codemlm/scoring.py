@@ -19,10 +19,12 @@ from codemlm.masking import MASKED, is_scored, show
 from codemlm.similarity import Spellings
 from codemlm.tokenizer import SPECIALS, LeafTokenizer
 from codemlm.units import EncodedFile
-from codemlm.windows import ScanWindow, plan_windows, window_around
+from codemlm.windows import ScanWindow, plan_windows, shifted_window, window_around
 
 NUM_ALTERNATIVES = 8
 _FLOOR = -1e9
+_SHIFTED = 1
+"""Seeds slots of second windows apart from those of first ones."""
 _T = TypeVar("_T")
 
 
@@ -134,6 +136,36 @@ class Scorer:
             for index, scores in self._run(batch, [files[row.file] for row in chunk]):
                 found[chunk[index].file] += scores
         return [sorted(scores, key=lambda s: s.leaf) for scores in found]
+
+    def score_shifted(self, places: Sequence[tuple[FileToScore, int]]) -> list[LeafScore]:
+        """Leaves judged by the single pass once more: each in a window with another offset.
+
+        The slots are others too, and so is the choice of names from outside the window.
+
+        Args:
+            places: files, and a leaf of each.
+
+        Returns:
+            A score for each place, in order.
+        """
+        size = self.model.window
+        plans: dict[int, list[ScanWindow]] = {}
+        found: list[LeafScore] = []
+        for chunk in _chunks(places, self.batch_windows):
+            batch = Batch(len(chunk), self.shape, self.model.num_global)
+            for index, (file, leaf) in enumerate(chunk):
+                encoded = file.encoded
+                if id(file) not in plans:
+                    plans[id(file)] = plan_windows(encoded, size, self.margin)
+                unit = int(np.flatnonzero(encoded.unit_leaf == leaf)[0])
+                window = next(w for w in plans[id(file)] if unit < w.last)
+                start, stop = shifted_window(encoded, unit, window, size, self.margin)
+                units = show(encoded, start, stop)
+                judge = np.arange(start, stop) == unit
+                batch.fill(index, encoded, units, np.random.default_rng([start, _SHIFTED]), judge)
+            for _, scores in self._run(batch, [file for file, _ in chunk]):
+                found += scores
+        return found
 
     def score_masked(self, file: FileToScore, leaves: Sequence[int]) -> list[LeafScore]:
         """The textbook pseudo-likelihood of given leaves: one pass for each, with it masked.

@@ -66,6 +66,34 @@ def plan_windows(file: EncodedFile, size: int, margin: int) -> list[ScanWindow]:
         start = max(start, min(fitting, first))  # a long unit that comes next is inside
 
 
+def shifted_window(
+    file: EncodedFile, unit: int, window: ScanWindow, size: int, margin: int
+) -> tuple[int, int]:
+    """Units [start, stop) of another window for ``unit``, about a third of a window away.
+
+    It is ``window`` itself where the file has no other place for it.
+
+    Args:
+        file: the encoded file.
+        unit: the unit.
+        window: of ``plan_windows``, the one that judges it.
+        size: subtokens a window.
+        margin: subtokens of context on either side of the unit, where the file has them.
+    """
+    ends = np.cumsum(file.unit_lengths.astype(np.int64))
+    begins = ends - file.unit_lengths
+    latest = max(0, int(ends[-1]) - size)
+    low = min(max(0, int(ends[unit]) + margin - size), latest)
+    high = max(low, min(int(begins[unit]) - margin, latest))
+    here = int(begins[window.start])
+    there = max(
+        (min(max(here + by, low), high) for by in (size // 3, -(size // 3))),
+        key=lambda begin: abs(begin - here),
+    )
+    start = min(unit, int(np.searchsorted(begins, there, side="left")))
+    return start, int(np.searchsorted(ends, begins[start] + size, side="right"))
+
+
 def window_around(file: EncodedFile, unit: int, size: int) -> tuple[int, int]:
     """Units [start, stop) of at most ``size`` subtokens, ``unit`` in the middle where possible.
 

@@ -1,0 +1,74 @@
+"""The dearest filters, for what would be reported: findings that break the file, or that waver.
+
+A finding stands if a second window agrees: the same leaf, judged by the single pass once more with
+another beginning of the window and other slots, which costs one window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from codemlm.alternatives import Context
+from codemlm.filters import BROKEN, SECOND_WINDOW, Filter, breaks_syntax
+from codemlm.findings import Finding
+from codemlm.injection import Sites
+from codemlm.rules import UNDEFINED_NAME
+from codemlm.scoring import FileToScore, LeafScore, Scorer
+from codemlm.syntax import ParsedFile
+from codemlm.units import encode_with_texts
+
+AMONG = 3
+"""The first suggestion has to be among so many of the second window's."""
+DOUBT_MARGIN = 1.5
+"""The gate's logit may be so much less doubtful in the second window."""
+LEAST_VOTES = 8
+LEAVES_PER_VOTE = 200
+"""One leaf in so many may be judged again, the most confident findings of a file first: at the
+threshold all are, and where one asks for every suspicion a scan does not take many times as long.
+"""
+
+
+def outvoted(
+    scorer: Scorer,
+    findings: Sequence[tuple[ParsedFile, Sequence[Finding]]],
+    filters: Sequence[Filter],
+) -> list[list[Finding]]:
+    """The findings that do not stand, by file.
+
+    Args:
+        scorer: the model's scorer.
+        findings: files, and what would be reported of each, most confident first.
+        filters: of those that are applied, ``BROKEN`` and ``SECOND_WINDOW`` play a part here.
+    """
+    found: list[list[Finding]] = []
+    ballots: list[tuple[int, Context, FileToScore, Finding]] = []
+    for number, (parsed, reported) in enumerate(findings):
+        some = reported[: max(LEAST_VOTES, len(parsed) // LEAVES_PER_VOTE)]
+        broken = [f for f in some if BROKEN in filters and breaks_syntax(parsed, f)]
+        found.append(broken)
+        doubtful = [f for f in some if f.rule != UNDEFINED_NAME and f not in broken]
+        if doubtful and SECOND_WINDOW in filters:
+            file = FileToScore(*encode_with_texts(parsed, scorer.tokenizer, Sites()))
+            context = Context(parsed, scorer.common)
+            ballots += [(number, context, file, finding) for finding in doubtful]
+    again = scorer.score_shifted([(file, finding.leaf) for _, _, file, finding in ballots])
+    for (number, context, _, finding), score in zip(ballots, again, strict=True):
+        if not agrees(context, finding, score):
+            found[number].append(finding)
+    return found
+
+
+def agrees(context: Context, finding: Finding, again: LeafScore) -> bool:
+    """Whether a second window says the same of a leaf as the first.
+
+    Args:
+        context: of the file.
+        finding: what the first led to.
+        again: the second window's score.
+    """
+    first = math.log(max(finding.keep, 1e-9) / max(1.0 - finding.keep, 1e-9))
+    if again.keep_logit > first + DOUBT_MARGIN:
+        return False
+    possible = context.possible(finding.leaf, again.alternatives)[:AMONG]
+    return finding.suggestions[0].text in {alternative.text for alternative in possible}
