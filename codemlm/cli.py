@@ -241,6 +241,16 @@ def config_command(key: str | None, path: str, as_json: bool, **given: Any) -> i
     return 0
 
 
+@cli.command("clean")
+@config_options("cache-dir")
+def clean_command(**given: Any) -> int:
+    """Removes the cache of what was found in files."""
+    from codemlm.scan_command import clean_cache
+
+    click.echo(clean_cache(_config_request(given).files().of_folder(".").config))
+    return 0
+
+
 @cli.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_command(shell: str) -> int:

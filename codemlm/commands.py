@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -68,7 +69,6 @@ def load_model(folder: Path | None, threads: int) -> tuple[Scorer, Calibration]:
         ModelError: if it is missing, corrupt, or made for another version.
     """
     from codemlm.backend import OnnxModel, default_model_path
-    from codemlm.calibration import Calibration
     from codemlm.manifest import TOKENIZER
     from codemlm.scoring import Scorer
     from codemlm.tokenizer import LeafTokenizer
@@ -77,9 +77,30 @@ def load_model(folder: Path | None, threads: int) -> tuple[Scorer, Calibration]:
     model = OnnxModel.load(folder, threads=threads)
     _check_grammars(folder, model.manifest)
     tokenizer = LeafTokenizer.load(folder / TOKENIZER)
-    facts = model.manifest.calibration
-    calibration = Calibration() if facts is None else Calibration.from_json(facts)
-    return Scorer(model, tokenizer), calibration
+    return Scorer(model, tokenizer), _calibration_of(model.manifest)
+
+
+def identify_model(folder: Path | None) -> tuple[str, Calibration]:
+    """What tells a model from others, and its calibration, without loading it.
+
+    Raises:
+        ModelError: if there is none.
+    """
+    import hashlib
+
+    from codemlm.backend import default_model_path
+    from codemlm.manifest import Manifest
+
+    manifest = Manifest.read(folder or default_model_path())
+    text = json.dumps(manifest.as_json(), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest(), _calibration_of(manifest)
+
+
+def _calibration_of(manifest: Manifest) -> Calibration:
+    from codemlm.calibration import Calibration
+
+    facts = manifest.calibration
+    return Calibration() if facts is None else Calibration.from_json(facts)
 
 
 def _check_grammars(folder: Path, manifest: Manifest) -> None:

@@ -145,6 +145,18 @@ class Config:
         unset="none",
         of_run=True,
     )
+    cache: bool = _key(
+        True, FLAG, "Remember what was found in files, by their content.", "--cache", of_run=True
+    )
+    cache_dir: str | None = _key(
+        None,
+        PATH,
+        "Folder of the cache.",
+        "--cache-dir",
+        unset="codemlm in the user's folder for caches",
+        env="CODEMLM_CACHE_DIR",
+        of_run=True,
+    )
     model: str | None = _key(
         None,
         PATH,

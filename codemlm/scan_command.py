@@ -6,6 +6,7 @@ import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, TextIO
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from codemlm.baseline import Baseline
-    from codemlm.calibration import Calibration
+    from codemlm.cache import Cache
     from codemlm.changes import Changes
     from codemlm.config import Config
     from codemlm.discovery import Target
@@ -66,14 +67,11 @@ def scan(request: ScanRequest) -> int:
     """
     _check(request)
     config = request.config.files().of_folder(".").config
-    scorer, calibration = commands.load_model(
-        config.model_folder, config.threads or default_threads()
-    )
-    scorer.model = _Watched(scorer.model)
+    model = _Model(config, use_cache=config.cache and STDIN not in request.paths)
     if not request.watch:
-        return _scan_once(request, scorer, calibration)
+        return _scan_once(request, model)
     watch(
-        lambda: _scan_in_watch(request, scorer, calibration),
+        lambda: _scan_in_watch(request, model),
         lambda: _stamps(request),
         sleep=time.sleep,
         clock=time.monotonic,
@@ -107,7 +105,7 @@ def _check(request: ScanRequest) -> None:
         )
 
 
-def _scan_once(request: ScanRequest, scorer: Scorer, calibration: Calibration) -> int:
+def _scan_once(request: ScanRequest, model: _Model) -> int:
     """One scan; returns the exit code."""
     started = time.monotonic()
     files = request.config.files()
@@ -116,18 +114,19 @@ def _scan_once(request: ScanRequest, scorer: Scorer, calibration: Calibration) -
     from codemlm.formats.base import Settings, measured_precision
     from codemlm.scanner import Scanner
 
-    scanner = Scanner(scorer, calibration, _options_by_path(files, debug=request.debug))
-    with opened(request.output_file) as out:
+    options = _options_by_path(files, debug=request.debug)
+    with opened(request.output_file) as out, model.cache() as cache:
+        scanner = Scanner(model.scorer, model.calibration, options, cache=cache)
         settings = Settings(
             out,
             color=wants_color(request.color, out),
             width=width_of(out),
-            precision=measured_precision(calibration),
-            heat=lambda result: _heat_of_result(result, scorer),
+            precision=measured_precision(model.calibration),
+            heat=lambda result: _heat_of_result(result, model.scorer()),
         )
         reporter = make_reporter(config.output_format, settings, statistics=request.statistics)
         baseline = _baseline(request, config)
-        steps = _Steps(files, config, baseline, _fixer(request, out))
+        steps = _Steps(files, config, baseline, _fixer(request, out), model)
         summary = _scan_all(request, steps, scanner, reporter)
     if not request.quiet:
         sys.stderr.write(summary.text(time.monotonic() - started) + "\n")
@@ -166,12 +165,12 @@ def _keep_baseline(request: ScanRequest, baseline: Baseline) -> None:
         sys.stderr.write(f"{counted(gone, 'finding')} gone: taken out of {baseline.path}.\n")
 
 
-def _scan_in_watch(request: ScanRequest, scorer: Scorer, calibration: Calibration) -> None:
+def _scan_in_watch(request: ScanRequest, model: _Model) -> None:
     """One of many scans: a configuration that cannot be used is told, and may be mended."""
     if sys.stdout.isatty():
         sys.stdout.write("\x1b[2J\x1b[H")
     try:
-        _scan_once(request, scorer, calibration)
+        _scan_once(request, model)
     except ConfigError as error:
         sys.stderr.write(f"error: {error}\n")
     sys.stderr.write("Watching for changes; Ctrl-C ends it.\n")
@@ -216,12 +215,14 @@ class _Steps:
         config: that of the working directory.
         baseline: known findings.
         fixer: what makes or shows edits.
+        model: which tells of its work.
     """
 
     files: ConfigFiles
     config: Config
     baseline: Baseline | None
     fixer: Fixer | None
+    model: _Model
 
     def filtered(
         self, results: Iterator[FileResult | Failure], changes: Changes | None
@@ -246,8 +247,7 @@ def _scan_all(request: ScanRequest, steps: _Steps, scanner: Scanner, reporter: R
 
     discovery = Discovery(steps.files.walk_rules)
     summary, progress = Summary(), ProgressLine("scanning", "files")
-    if isinstance(scanner.scorer.model, _Watched):
-        scanner.scorer.model.tell = progress.refresh
+    steps.model.tell = progress.refresh
     paths = [path for path in request.paths if path != STDIN]
     changes = _changes(request)
     targets: Prefetch[Target | SourceFile | Failure]
@@ -308,15 +308,79 @@ def _changes(request: ScanRequest) -> Changes | None:
     return None if request.since is None else changes_since(request.since)
 
 
-class _Watched:
-    """A model that says when it is at work, so that progress shows within long files too."""
+class _Model:
+    """The model of a run, loaded when it is first needed: not at all if all files are known.
 
-    def __init__(self, model: LeafModel) -> None:
-        self._model = model
+    Args:
+        config: which model it is, and where the cache.
+        use_cache: whether there is one. Without it, the model is loaded now.
+
+    Attributes:
+        calibration: of the model.
+        tell: is called while the model is at work, so that progress shows within long files.
+    """
+
+    def __init__(self, config: Config, *, use_cache: bool) -> None:
         self.tell: Callable[[], None] = lambda: None
+        self._folder = config.model_folder
+        self._threads = config.threads or default_threads()
+        self._scorer: Scorer | None = None
+        self._identity = ""
+        self._cache_folder: str | None = None
+        if use_cache:
+            from codemlm.cache import default_folder
+
+            self._cache_folder = config.cache_dir or default_folder()
+        if self._cache_folder is None:
+            scorer, self.calibration = commands.load_model(self._folder, self._threads)
+            self._watch(scorer)
+        else:
+            self._identity, self.calibration = commands.identify_model(self._folder)
+
+    def scorer(self) -> Scorer:
+        """The scorer of the model."""
+        return self._scorer or self._watch(commands.load_model(self._folder, self._threads)[0])
+
+    def _watch(self, scorer: Scorer) -> Scorer:
+        scorer.model = _Watched(scorer.model, self)
+        self._scorer = scorer
+        return scorer
+
+    @contextmanager
+    def cache(self) -> Iterator[Cache | None]:
+        """The cache, closed in the end, with a note if something was wrong with it."""
+        if self._cache_folder is None:
+            yield None
+            return
+        from codemlm.cache import Cache, code_fingerprint
+
+        cache = Cache(self._cache_folder, f"{self._identity} {code_fingerprint()}")
+        try:
+            yield cache
+        finally:
+            cache.close()
+            if cache.note is not None:
+                sys.stderr.write(f"note: {cache.note}\n")
+
+
+class _Watched:
+    """A model that says when it is at work."""
+
+    def __init__(self, model: LeafModel, owner: _Model) -> None:
+        self._model, self._owner = model, owner
         self.num_global, self.window = model.num_global, model.window
 
     def run(self, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """As the model's."""
-        self.tell()
+        self._owner.tell()
         return self._model.run(arrays)
+
+
+def clean_cache(config: Config) -> str:
+    """Removes the cache; returns what was done."""
+    from codemlm.cache import clean, default_folder
+
+    folder = config.cache_dir or default_folder()
+    if folder is None or not clean(folder):
+        return "There is no cache."
+    return f"Removed the cache in {folder}."

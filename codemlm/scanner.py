@@ -6,15 +6,13 @@ large enough to fill batches, and small enough that memory stays flat and result
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-
-import numpy as np
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from codemlm.alternatives import Context
+from codemlm.cache import FLOOR, Cache, Judged
 from codemlm.calibration import Calibration
 from codemlm.confidence import Doubts
-from codemlm.config import Config
 from codemlm.discovery import Target
 from codemlm.errors import CodemlmError, SourceError
 from codemlm.filters import ALL_FILTERS, FILTERS, Filter
@@ -26,13 +24,17 @@ from codemlm.notebooks import Cell, is_notebook, read_notebook
 from codemlm.positions import LineIndex
 from codemlm.pragmas import Pragmas, pragmas_of
 from codemlm.rules import UNUSED_PRAGMA
+from codemlm.scopes import enclosing_function
 from codemlm.scoring import FileToScore, LeafScore, Scorer
-from codemlm.source import MAX_BYTES, Failure, Reason, SourceFile, read_source
+from codemlm.selection import ScanOptions
+from codemlm.source import Failure, Reason, SourceFile, read_source
 from codemlm.syntax import ParsedFile, parse
-from codemlm.types import Role, Span
+from codemlm.types import Span
 from codemlm.undefined import undefined_names
 from codemlm.units import encode_with_texts
 from codemlm.votes import outvoted
+
+__all__ = ["FileResult", "ScanOptions", "Scanner"]
 
 FIRST_CHUNK_BYTES = 8_000
 CHUNK_BYTES = 256_000
@@ -41,62 +43,8 @@ LEAVES_PER_MASKING = 150
 """One judged leaf in so many may be verified by masking. A masked leaf costs a window of its own:
 this rate adds about a third to the cost of the single pass."""
 LEAST_MASKINGS = 4
-_HEADER_LEAVES = 4  # `async def name`: a lambda has no name among its first leaves
 NOTEBOOK_BYTES = 20
 """A notebook may be so many times as large as a source file: outputs are most of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScanOptions:
-    """What a scan reports of a file.
-
-    Attributes:
-        min_confidence: least confidence of a finding; None: the calibration's threshold.
-        rule_confidence: the same by rule prefix; the longest that fits a rule decides.
-        select, ignore: prefixes of rule codes; the longest that fits a rule decides.
-        never: prefixes of rules that are not reported, whatever is selected.
-        include_generated: whether discovered files that tools wrote are scanned.
-        max_bytes: size above which files are left out.
-        debug: whether an internal error is raised instead of reported as the file's failure.
-    """
-
-    min_confidence: float | None = None
-    rule_confidence: Mapping[str, float] = field(default_factory=dict)
-    select: tuple[str, ...] = ("",)
-    ignore: tuple[str, ...] = ()
-    never: tuple[str, ...] = ()
-    include_generated: bool = False
-    max_bytes: int = MAX_BYTES
-    debug: bool = False
-
-    @classmethod
-    def of(cls, config: Config, path: str, *, debug: bool = False) -> ScanOptions:
-        """What a configuration says of the file ``path``."""
-        by_rule = dict(config.min_confidence)
-        return cls(
-            min_confidence=by_rule.pop("", None),
-            rule_confidence=by_rule,
-            select=(*config.select, *config.extend_select),
-            ignore=config.ignore,
-            never=config.ignored_in(path),
-            include_generated=config.include_generated,
-            max_bytes=config.max_bytes,
-            debug=debug,
-        )
-
-    def wants(self, rule: str) -> bool:
-        """Whether findings of ``rule`` are reported."""
-        if rule.startswith(self.never):
-            return False
-        chosen = max((len(p) for p in self.select if rule.startswith(p)), default=-1)
-        return chosen > max((len(p) for p in self.ignore if rule.startswith(p)), default=-1)
-
-    def least(self, rule: str, threshold: float) -> float:
-        """Least confidence of a finding of ``rule``, where the calibration says ``threshold``."""
-        fitting = [prefix for prefix in self.rule_confidence if rule.startswith(prefix)]
-        if fitting:
-            return self.rule_confidence[max(fitting, key=len)]
-        return threshold if self.min_confidence is None else self.min_confidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,34 +114,58 @@ def _moved(finding: Finding, by: int) -> Finding:
 
 @dataclass(slots=True)
 class _Work:
-    """A parsed file on its way through the model."""
+    """A file on its way through the model.
+
+    Attributes:
+        result: so far.
+        pragmas: of the file.
+        parsed: the file; None if what is known of it is enough.
+        known: what is known of it.
+        key: of the file in the cache; empty without one.
+    """
 
     result: FileResult
-    parsed: ParsedFile
     pragmas: Pragmas
+    parsed: ParsedFile | None
+    known: Sequence[Finding] | None = None
+    key: bytes = b""
 
 
 class Scanner:
     """Finds likely mistakes with a model.
 
     Args:
-        scorer: the model's scorer.
+        scorer: the model's scorer, or what loads it when it is first needed.
         calibration: the model's calibration.
         options: what is reported; a function of the path where that differs from file to file.
         filters: what is no finding, whatever the model says.
+        cache: what was found before.
     """
 
     def __init__(
         self,
-        scorer: Scorer,
+        scorer: Scorer | Callable[[], Scorer],
         calibration: Calibration,
         options: ScanOptions | Callable[[str], ScanOptions] | None = None,
         filters: Sequence[Filter] = ALL_FILTERS,
+        cache: Cache | None = None,
     ) -> None:
-        self.scorer = scorer
+        self._scorer = scorer
         self.calibration = calibration
         self.options = options or ScanOptions()
         self.filters = tuple(filters)
+        self.cache = cache
+
+    @property
+    def scorer(self) -> Scorer:
+        """The model's scorer; one that is still to be loaded is loaded now."""
+        if not isinstance(self._scorer, Scorer):
+            self._scorer = self._scorer()
+        return self._scorer
+
+    @scorer.setter
+    def scorer(self, scorer: Scorer) -> None:
+        self._scorer = scorer
 
     def options_of(self, path: str) -> ScanOptions:
         """What is reported of a file."""
@@ -302,34 +274,72 @@ class Scanner:
                 if notebook is None:
                     return Failure(file.path, Reason.LANGUAGE, "the notebook is not in Python")
                 source, cells = notebook
+            result = FileResult(file.path, source, cells=cells)
+            key = b""
+            if self.cache is not None:
+                key = self.cache.key(source, file.path)
+                known = self.cache.get(key, self._floor(file.path))
+                if known is not None and self._is_enough(file.path, known):
+                    result = replace(result, num_errors=known.num_errors)
+                    return _Work(result, Pragmas(list(known.pragmas)), None, known.findings)
             parsed = parse(source, language_for_path(file.path) or PYTHON)
-            errors = len(parsed.error_spans)
-            result = FileResult(file.path, source, num_errors=errors, cells=cells)
-            return _Work(result, parsed, pragmas_of(parsed))
+            result = replace(result, num_errors=len(parsed.error_spans))
+            return _Work(result, pragmas_of(parsed), parsed, key=key)
         except Exception as error:  # noqa: BLE001  # one bad file must not stop the others
             return self._failure(file.path, error)
 
-    def _find(self, works: Sequence[_Work]) -> dict[int, list[Finding] | Failure]:
+    def _floor(self, path: str) -> float:
+        """Confidence of findings that matter in a file: unused pragmas are told by half as much."""
+        return self.options_of(path).floor(self.calibration.threshold) / 2
+
+    def _is_enough(self, path: str, known: Judged) -> bool:
+        """Whether all that would be reported now has stood a second look then."""
+        pairs = zip(known.findings, known.stood, strict=True)
+        return all(stood or not self._is_reported(path, f) for f, stood in pairs)
+
+    def _find(self, works: Sequence[_Work]) -> dict[int, Sequence[Finding] | Failure]:
         """Findings by identity of the work; if a batch fails, each of its files is tried alone."""
+        new = [work for work in works if work.known is None]
+        known = {id(work): work.known for work in works if work.known is not None}
         try:
-            found = self._standing(works)
+            found = self._standing(new)
         except Exception as error:  # noqa: BLE001  # as above
-            if len(works) == 1:
-                return {id(works[0]): self._failure(works[0].result.path, error)}
-            self._failure(works[0].result.path, error)
-            alone: dict[int, list[Finding] | Failure] = {}
-            for work in works:
+            if len(new) == 1:
+                return {**known, id(new[0]): self._failure(new[0].result.path, error)}
+            self._failure(new[0].result.path, error)
+            alone: dict[int, Sequence[Finding] | Failure] = {**known}
+            for work in new:
                 alone |= self._find([work])
             return alone
-        return {id(work): of_work for work, of_work in zip(works, found, strict=True)}
+        return {
+            **known,
+            **{id(w): self._finished(w, of_work) for w, of_work in zip(new, found, strict=True)},
+        }
+
+    def _finished(self, work: _Work, found: Sequence[Finding]) -> Sequence[Finding]:
+        """The findings of a file that may matter, to be reported and to be known again."""
+        parsed, path = work.parsed, work.result.path
+        assert parsed is not None
+        floor = min(self._floor(path), FLOOR)
+        kept = tuple(
+            replace(f, function=enclosing_function(parsed, f.leaf))
+            for f in found
+            if f.confidence >= floor
+        )
+        if self.cache is not None:
+            pragmas = tuple(work.pragmas.found)
+            stood = tuple(self._is_reported(path, f) for f in kept)
+            self.cache.put(work.key, Judged(floor, work.result.num_errors, kept, stood, pragmas))
+        return kept
 
     def _standing(self, works: Sequence[_Work]) -> list[list[Finding]]:
         """Findings of files, without those that would be reported and do not stand."""
         paths = [work.result.path for work in works]
-        found = self.findings([work.parsed for work in works], paths)
+        parsed = [work.parsed for work in works if work.parsed is not None]
+        found = self.findings(parsed, paths)
         reported = [
-            (work.parsed, [f for f in of_work if self._is_reported(path, f)])
-            for work, path, of_work in zip(works, paths, found, strict=True)
+            (one, [f for f in of_work if self._is_reported(path, f)])
+            for one, path, of_work in zip(parsed, paths, found, strict=True)
         ]
         gone = [{id(f) for f in some} for some in outvoted(self.scorer, reported, self.filters)]
         return [
@@ -354,32 +364,14 @@ class Scanner:
         options, threshold = self.options_of(work.result.path), self.calibration.threshold
         chosen = [f for f in found if options.wants(f.rule)]
         wanted = [f for f in chosen if f.confidence >= options.least(f.rule, threshold)]
-        wanted = [replace(f, function=_function_of(work.parsed, f.leaf)) for f in wanted]
         if not work.pragmas.found:
             return replace(work.result, findings=tuple(wanted)) if wanted else work.result
-        line_of = LineIndex(work.parsed.source).line_of
+        line_of = LineIndex(work.result.source).line_of
         kept = [f for f in wanted if not work.pragmas.silence(f.rule, line_of(f.span.start))]
         num_silenced = len(wanted) - len(kept)
         if options.wants(UNUSED_PRAGMA):
             for one in chosen:  # what comes near to a finding still needs its pragma
                 if one.confidence >= options.least(one.rule, threshold) / 2:
                     work.pragmas.silence(one.rule, line_of(one.span.start))
-            kept = [*work.pragmas.unused(work.parsed.source, options.wants), *kept]
+            kept = [*work.pragmas.unused(work.result.source, options.wants), *kept]
         return replace(work.result, findings=tuple(kept), num_silenced=num_silenced)
-
-
-def _function_of(parsed: ParsedFile, leaf: int) -> str:
-    """The dotted name of the classes and functions around a leaf."""
-    names: list[str] = []
-    at = int(parsed.scopes_of[leaf])
-    while at > 0:
-        scope = parsed.scopes[at]
-        if scope.kind in ("function", "class"):
-            first = int(np.searchsorted(parsed.starts, scope.start))
-            last = min(first + _HEADER_LEAVES, len(parsed))
-            definitions = np.flatnonzero(parsed.roles[first:last] == Role.DEFINITION)
-            name = first + int(definitions[0]) if len(definitions) else -1
-            if name >= 0 and parsed.starts[name] < scope.end:
-                names.append(parsed.text(name))
-        at = scope.parent
-    return ".".join(reversed(names))

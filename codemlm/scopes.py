@@ -325,3 +325,23 @@ class Bindings:
             int(parsed.parent_nodes[leaf]) == node and parsed.text(leaf) == token
             for leaf in range(low, read)
         )
+
+
+_HEADER_LEAVES = 4  # `async def name`: a lambda has no name among its first leaves
+
+
+def enclosing_function(parsed: ParsedFile, leaf: int) -> str:
+    """The dotted name of the classes and functions around a leaf."""
+    names: list[str] = []
+    at = int(parsed.scopes_of[leaf])
+    while at > 0:
+        scope = parsed.scopes[at]
+        if scope.kind in ("function", "class"):
+            first = int(np.searchsorted(parsed.starts, scope.start))
+            last = min(first + _HEADER_LEAVES, len(parsed))
+            definitions = np.flatnonzero(parsed.roles[first:last] == Role.DEFINITION)
+            name = first + int(definitions[0]) if len(definitions) else -1
+            if name >= 0 and parsed.starts[name] < scope.end:
+                names.append(parsed.text(name))
+        at = scope.parent
+    return ".".join(reversed(names))

@@ -84,11 +84,19 @@ def load(folder: Path | None, threads: int) -> tuple[Scorer, Calibration]:
     return Scorer(FakeModel(tokenizer), tokenizer), DOUBT_ALONE
 
 
+def identify(folder: Path | None) -> tuple[str, Calibration]:
+    """Stands for `codemlm.commands.identify_model`."""
+    if folder is not None:
+        raise ModelError(f"{folder}: no such model")
+    return "fake", DOUBT_ALONE
+
+
 def main() -> int:
     """The command line with the fake."""
     from codemlm import cli, commands, scan_command
 
     commands.load_model = load
+    commands.identify_model = identify
     if os.environ.get("FAKE_CRASH"):
         scan_command.scan = lambda request: 1 // 0
     return cli.main()

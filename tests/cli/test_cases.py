@@ -69,6 +69,7 @@ def test_case(
     stdin = io.TextIOWrapper(io.BytesIO(case.get("stdin", "").encode()))
     monkeypatch.setattr(sys, "stdin", stdin)
     monkeypatch.setattr(commands, "load_model", fake.load)
+    monkeypatch.setattr(commands, "identify_model", fake.identify)
 
     code = cli.main(case["args"])
 
