@@ -23,6 +23,7 @@ from codemlm.confidence import Doubts
 from codemlm.evaluation.injected import Bug, inject, sample_files, sampled
 from codemlm.evaluation.real import RealBug, fixed_source, plan, real_bug
 from codemlm.evaluation.rescoring import LeafScores, WindowScorer, find_change, to_score
+from codemlm.filters import FILTERS, drops_any
 from codemlm.findings import masked_views
 from codemlm.fixes import FixPair
 from codemlm.manifest import MANIFEST, Manifest
@@ -31,6 +32,7 @@ from codemlm.scoring import FileToScore
 from codemlm.syntax import ParsedFile, parse
 from codemlm.train.rows import BESIDE, CLEAN, WRONG, Part, Rows, joined
 from codemlm.train.scorers import load_scorer
+from codemlm.types import Span
 from codemlm.undefined import undefined_names
 
 INJECTED_WEIGHT = 0.2
@@ -131,9 +133,12 @@ class Collector:
         masked = self.scorer.verify(file, doubts.propose(self.calibration, limit), known)
         places, verified = doubts.verified_rows(masked_views(doubts, masked))
         leaves = np.array([score.leaf for score in doubts.scores], dtype=np.int64)
+        passes = _passes_filters(parsed, leaves)
+        verified, places = verified[passes[places]], places[passes[places]]
         wrong = np.isin(leaves, list(meant))
         kind = np.where(wrong, WRONG, BESIDE if meant else CLEAN)
         keep, weight = self._thinned(doubts, wrong, places, rng, clean=not meant)
+        keep = keep[passes[keep]]
         weight[wrong] /= max(wrong.sum(), 1)
         number = np.full(len(leaves), len(part.bugs) - 1 if meant else -1)
         part.single.append(doubts.rows[keep])
@@ -171,6 +176,24 @@ class Collector:
             weight[drawn] = _THINNING
             keep |= drawn
         return np.flatnonzero(keep), weight
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """A leaf as filters look at it, whatever is suggested."""
+
+    leaf: int
+    span: Span
+    other: Span | None = None
+    edits: tuple[tuple[Span, bytes], ...] = ()
+
+
+def _passes_filters(parsed: ParsedFile, leaves: np.ndarray) -> np.ndarray:
+    """Which leaves a scan would report if it was sure of them: bool (N,)."""
+    drops = drops_any(parsed, FILTERS)
+    spans = [Span(int(parsed.starts[leaf]), int(parsed.ends[leaf])) for leaf in leaves.tolist()]
+    kept = [not drops(_Leaf(n, span)) for n, span in zip(leaves.tolist(), spans, strict=True)]
+    return np.array(kept, dtype=bool)
 
 
 @dataclass(frozen=True, slots=True)
