@@ -84,17 +84,20 @@ def judge(
         calibration: maps features to confidence.
         filters: what is no finding, whatever the model says; undefined names are certain.
     """
-    certain = [
-        _undefined(doubts.context, leaf, doubts.by_leaf.get(leaf), candidates, calibration)
-        for leaf, candidates in undefined.items()
-    ]
-    return settle(doubts.context.parsed, suspect(doubts, masked, calibration), certain, filters)
+    suspected, certain = suspect(doubts, masked, undefined, calibration)
+    return settle(doubts.context.parsed, suspected, certain, filters)
 
 
 def suspect(
-    doubts: Doubts, masked: Mapping[int, LeafScore], calibration: Calibration
-) -> list[Finding]:
-    """A finding for every leaf that has a possible alternative; see ``judge``."""
+    doubts: Doubts,
+    masked: Mapping[int, LeafScore],
+    undefined: Mapping[int, Sequence[str]],
+    calibration: Calibration,
+) -> tuple[list[Finding], list[Finding]]:
+    """A finding for every leaf that has a possible alternative, and for every undefined name.
+
+    The first half of ``judge``: what ``settle`` takes.
+    """
     context = doubts.context
     views = masked_views(doubts, masked)
     confidences = doubts.confidences(calibration, views)
@@ -106,7 +109,11 @@ def suspect(
         found.append(
             _finding(context, score, confidence, likelihood, suggestions, verified=verified)
         )
-    return found
+    certain = [
+        _undefined(context, leaf, doubts.by_leaf.get(leaf), candidates, calibration)
+        for leaf, candidates in undefined.items()
+    ]
+    return found, certain
 
 
 def settle(

@@ -32,7 +32,7 @@ from codemlm.syntax import ParsedFile, parse
 from codemlm.types import Span
 from codemlm.undefined import undefined_names
 from codemlm.units import encode_with_texts
-from codemlm.votes import outvoted
+from codemlm.votes import most_votes, outvoted
 
 __all__ = ["FileResult", "ScanOptions", "Scanner"]
 
@@ -338,7 +338,7 @@ class Scanner:
         parsed = [work.parsed for work in works if work.parsed is not None]
         found = self.findings(parsed, paths)
         reported = [
-            (one, [f for f in of_work if self._is_reported(path, f)])
+            (one, [f for f in of_work if self._is_reported(path, f)][: most_votes(one)])
             for one, path, of_work in zip(parsed, paths, found, strict=True)
         ]
         gone = [{id(f) for f in some} for some in outvoted(self.scorer, reported, self.filters)]

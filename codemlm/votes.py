@@ -29,6 +29,11 @@ threshold all are, and where one asks for every suspicion a scan does not take m
 """
 
 
+def most_votes(parsed: ParsedFile) -> int:
+    """How many findings of a file are asked about."""
+    return max(LEAST_VOTES, len(parsed) // LEAVES_PER_VOTE)
+
+
 def outvoted(
     scorer: Scorer,
     findings: Sequence[tuple[ParsedFile, Sequence[Finding]]],
@@ -38,13 +43,12 @@ def outvoted(
 
     Args:
         scorer: the model's scorer.
-        findings: files, and what would be reported of each, most confident first.
+        findings: files, and what is asked about of each.
         filters: of those that are applied, ``BROKEN`` and ``SECOND_WINDOW`` play a part here.
     """
     found: list[list[Finding]] = []
     ballots: list[tuple[int, Context, FileToScore, Finding]] = []
-    for number, (parsed, reported) in enumerate(findings):
-        some = reported[: max(LEAST_VOTES, len(parsed) // LEAVES_PER_VOTE)]
+    for number, (parsed, some) in enumerate(findings):
         broken = [f for f in some if BROKEN in filters and breaks_syntax(parsed, f)]
         found.append(broken)
         doubtful = [f for f in some if f.rule != UNDEFINED_NAME and f not in broken]

@@ -1,6 +1,6 @@
-"""Writes the parts of the documentation that the code knows: rules, keys, the tour's output.
+"""Writes the parts of the documentation that the code knows: rules, filters, keys, the tour.
 
-    python docs/generate.py          the pages of rules and the configuration reference
+    python docs/generate.py          the pages of rules and filters, the configuration reference
     python docs/generate.py --tour   and what the commands of tour.md print, by the shipped model
 
 A test compares the former with the files, so that they cannot go stale.
@@ -9,6 +9,7 @@ A test compares the former with the files, so that they cannot go stale.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shlex
@@ -19,14 +20,18 @@ import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from codemlm.config import DEFAULTS, KEYS
 from codemlm.config_command import value_of
 from codemlm.config_kinds import FORMATS, toml_of
+from codemlm.filters import ALL_FILTERS
 from codemlm.rule_pages import rule_markdown
 from codemlm.rules import RULES
 
 DOCS = Path(__file__).parent
+FILTERS_RUN = DOCS.parent / "benchmarks" / "runs" / "filters.json"
+"""What `benchmarks/filters.py` measured."""
 _COMMAND = re.compile(r"(```console\n\$ )(codemlm [^\n]*)\n.*?(?=```)", re.DOTALL)
 
 _INTRODUCTION = """
@@ -38,12 +43,58 @@ an error, which names the nearest one that is.
 """.strip()
 
 
+_FILTERS = """
+What is no finding, whatever the model says. Each filter has a name, and can be left out by itself
+(`codemlm.filters`, `Scanner(filters=...)`). Undefined names are certain, and pass all but `broken`.
+""".strip()
+
+
 def pages() -> dict[str, str]:
     """Every generated page by its path in `docs`."""
     found = {f"rules/{rule.code}.md": rule_markdown(rule) for rule in RULES.values()}
     found["rules/README.md"] = "\n".join(_rules()) + "\n"
     found["configuration.md"] = "\n".join(_configuration()) + "\n"
+    measured = json.loads(FILTERS_RUN.read_text("utf-8")) if FILTERS_RUN.exists() else None
+    found["filters.md"] = "\n".join(filters(measured)) + "\n"
     return found
+
+
+def filters(measured: dict[str, Any] | None) -> Iterator[str]:
+    """The lines of the page of filters.
+
+    Args:
+        measured: result of `benchmarks/filters.py`; None: there is none.
+    """
+    yield "# Filters\n"
+    yield textwrap.fill(_FILTERS, 100)
+    yield ""
+    if measured is None:
+        yield "The gain is not measured yet: `benchmarks/filters.py` does it."
+    else:
+        data, every = measured["data"], measured["rows"]["all"]
+        told = (
+            "Gain is what a filter changes while all the others are on, on "
+            f"{data['bugs']} real bugs and {data['lines']:,} lines of clean code: alarms in 1,000 "
+            "lines and recall at the default threshold, and recall at 1 alarm in 1,000 lines. With "
+            f"all filters there are {every['alarms_per_kloc']:.2f} alarms, and recall is "
+            f"{100 * every['recall']:.1f} % and {100 * every['recall_at_1']:.1f} %."
+        )
+        yield textwrap.fill(told, 100)
+    yield "\n| name | what it drops | why | gain |"
+    yield "|---|---|---|---|"
+    for one in ALL_FILTERS:
+        yield f"| {one.name} | {one.drops} | {one.why} | {_gain(one.name, measured)} |"
+
+
+def _gain(name: str, measured: dict[str, Any] | None) -> str:
+    """What a filter changes while all others are on, in words."""
+    without = None if measured is None else measured["rows"].get(f"without {name}")
+    if measured is None or without is None:
+        return "not measured"
+    change = {key: value - without[key] for key, value in measured["rows"]["all"].items()}
+    recall, budgeted = (100 * change[key] for key in ("recall", "recall_at_1"))
+    alarms = change["alarms_per_kloc"]
+    return f"{alarms:+.2f} alarms, {recall:+.1f} % recall; {budgeted:+.1f} % at 1 alarm"
 
 
 def _rules() -> Iterator[str]:

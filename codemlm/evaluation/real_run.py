@@ -189,7 +189,7 @@ class RealRun:
         self.counts["in_functions"] += places.bounds is not None
         self.counts["unreachable"] += not is_reachable(bug)
         self.counts["lines_with_bugs"] += file.lines
-        right = _is_right(bug)
+        right = is_right(bug)
         self.reliability.add(variant.findings, right)
         for name, opinion in variant.opinions.items():
             found = outcome(bug, opinion, fixed[name], group=group, places=places, lines=file.lines)
@@ -306,7 +306,7 @@ class RealRun:
         return rows
 
 
-def _is_right(bug: RealBug) -> Callable[[Finding], bool]:
+def is_right(bug: RealBug) -> Callable[[Finding], bool]:
     """Whether a finding names the bug."""
     starts = {int(bug.parsed.starts[leaf]) for leaf in bug.meant}
 

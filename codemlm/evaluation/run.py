@@ -222,6 +222,26 @@ class Evaluation:
         known: LeafScores,
     ) -> tuple[list[Finding], LeafScores]:
         """What a scan finds, at any confidence, and the scores of the leaves that it masked."""
+        doubts, masked, undefined = self.doubts(parsed, path, file, scores, known)
+        return judge(doubts, masked, undefined, self.calibration), masked
+
+    def doubts(
+        self,
+        parsed: ParsedFile,
+        path: str,
+        file: FileToScore,
+        scores: LeafScores,
+        known: LeafScores,
+    ) -> tuple[Doubts, LeafScores, dict[int, tuple[str, ...]]]:
+        """What `judge` makes findings of: doubts, the leaves that a scan masks, undefined names.
+
+        Args:
+            parsed: the file.
+            path: of the file.
+            file: the same, encoded.
+            scores: of the single pass.
+            known: scores of leaves that were masked alone already.
+        """
         ordered = [scores[leaf] for leaf in sorted(scores)]
         limit = max(LEAST_MASKINGS, len(ordered) // LEAVES_PER_MASKING)
         undefined = {name.leaf: name.candidates for name in undefined_names(parsed)}
@@ -233,7 +253,7 @@ class Evaluation:
             with_evidence=self.calibration.uses_evidence,
         )
         masked = self.scorer.verify(file, doubts.propose(self.calibration, limit), known)
-        return judge(doubts, masked, undefined, self.calibration), masked
+        return doubts, masked, undefined
 
 
 class Variant(Generic[B]):

@@ -14,6 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from codemlm.config import KEYS
+from codemlm.filters import ALL_FILTERS
 from codemlm.injection import Kind
 from codemlm.rule_pages import rule_markdown, rule_text
 from codemlm.rules import RULES
@@ -38,6 +39,23 @@ def test_generated_pages_are_fresh() -> None:
     assert {p.name for p in (DOCS / "rules").iterdir()} == {f"{c}.md" for c in RULES} | {
         "README.md"
     }
+
+
+def test_the_page_of_filters_says_what_was_measured() -> None:
+    filters = generator().filters
+    unknown = list(filters(None))
+    assert [line.split(" | ")[0] for line in unknown[-len(ALL_FILTERS) :]] == [
+        f"| {one.name}" for one in ALL_FILTERS
+    ]
+    assert all(line.endswith("| not measured |") for line in unknown[-len(ALL_FILTERS) :])
+    row = {"recall": 0.3, "alarms_per_kloc": 0.5, "recall_at_1": 0.4}
+    other = {"recall": 0.31, "alarms_per_kloc": 0.9, "recall_at_1": 0.35}
+    rows = {"all": row, f"without {ALL_FILTERS[0].name}": other}
+    lines = list(filters({"data": {"bugs": 9, "lines": 1234}, "rows": rows}))
+    first, second = lines[-len(ALL_FILTERS) :][:2]
+    assert first.endswith("| -0.40 alarms, -1.0 % recall; +5.0 % at 1 alarm |")
+    assert second.endswith("| not measured |")
+    assert "9 real bugs" in "\n".join(lines)
 
 
 def test_every_key_is_in_the_reference() -> None:
