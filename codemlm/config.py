@@ -197,7 +197,7 @@ class Config:
         found: list[str] = []
         for glob, codes in self.per_file_ignores:
             negated = glob.pattern.startswith("!")
-            if Patterns(glob.base, [glob.pattern.removeprefix("!")]).match(path) != negated:
+            if Patterns(glob.base, [glob.pattern.removeprefix("!")]).covers(path) != negated:
                 found += codes
         return tuple(found)
 

@@ -101,6 +101,12 @@ class Patterns:
             return True
         return self._spec is not None and self._spec.match_file(_relative(path, self.base))
 
+    def covers(self, path: str) -> bool:
+        """Whether the file ``path`` matches, or one of its folders does."""
+        parts = Path(os.path.relpath(path, self.base or None)).parts
+        inside = parts[:1] != ("..",)
+        return self.match(path) or (inside and not self.names.isdisjoint(parts))
+
     def below(self, root: str) -> Patterns:
         """The patterns that hold in a folder that the user named: plain names, if it matches."""
         if self._spec is None or not self._spec.match_file(_relative(root, self.base)):
@@ -229,8 +235,10 @@ class Discovery:
     def _matches(path: str, rules: WalkRules) -> bool:
         """Whether a path matches the patterns, or a folder does that it lies in."""
         tail = "/" if path.endswith("/") else ""
-        parts = _relative(path, "").rstrip("/").split("/")
-        folders = ["/".join(parts[: i + 1]) + "/" for i in range(len(parts) - 1)]
+        parts = os.path.relpath(path).replace(os.sep, "/").split("/")
+        # Only folders below the working directory, or on the way from it to the path, count.
+        first = sum(part == ".." for part in parts)
+        folders = ["/".join(parts[: i + 1]) + "/" for i in range(first, len(parts) - 1)]
         return any(map(rules.match, [*folders, "/".join(parts) + tail]))
 
 

@@ -133,6 +133,8 @@ def write(result: FileResult, data: bytes, fixed: Fixed) -> str | None:
 def diff(path: str, fixed: Fixed) -> str:
     """What changes, as a unified diff; empty if nothing does."""
     name = utf8_path(path)
+    if any(char.isspace() for char in name):
+        name += "\t"  # which tells `patch` and git where it ends
     # Only \n ends a line here: the other ends that Python knows stand within lines for `patch`.
     before, after = (
         [f"{line}\n" for line in text.decode("utf-8").split("\n")]

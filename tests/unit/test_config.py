@@ -27,6 +27,8 @@ from codemlm.source import Failure
 @pytest.fixture(autouse=True)
 def _in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    for key in KEYS.values():
+        monkeypatch.delenv(key.env or "-", raising=False)
 
 
 def write(path: str, text: str) -> str:
@@ -142,6 +144,9 @@ def test_per_file_ignores() -> None:
     assert config.ignored_in("tests/a.py") == ("CM101", "CM2")
     assert config.ignored_in("src/a.py") == ()
     assert config.ignored_in("src/conf.py") == ("CM",)
+    named = combine([Layer({"per-file-ignores": {"old": ["CM1"]}}, "a.toml", base)]).config
+    assert named.ignored_in("a/old/b.py") == named.ignored_in("old") == ("CM1",)
+    assert named.ignored_in("older/b.py") == ()
     options = ScanOptions.of(config, "tests/a.py")
     assert (options.wants("CM101"), options.wants("CM102")) == (False, True)
 

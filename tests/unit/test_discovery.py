@@ -90,6 +90,13 @@ def test_exclude_patterns() -> None:
     assert not Patterns("", ["/a/b/"]).match("b/x.py")
 
 
+def test_folders_above_the_working_directory_do_not_count() -> None:
+    make("build/here/a.py", "build/there/a.py", "build/there/dist/b.py")
+    os.chdir("build/here")
+    paths = ["../there/a.py", "../there/dist/b.py", "a.py", str(Path("a.py").absolute())]
+    assert found(*paths, force_exclude=True) == ["../there/a.py", "a.py"]
+
+
 def test_each_folder_has_its_rules() -> None:
     make("a/x.py", "b/x.py", "b/y.py", "bad/x.py")
 

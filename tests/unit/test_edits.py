@@ -146,7 +146,7 @@ def test_notebooks_are_left_alone() -> None:
 def test_diffs(before: str, after: str, rows: list[str]) -> None:
     text = diff("d/a b.py", Fixed(before.encode(), after.encode(), ()))
     lines = text.split("\n")
-    assert lines[:2] == ["--- d/a b.py", "+++ d/a b.py"]
+    assert lines[:2] == ["--- d/a b.py\t", "+++ d/a b.py\t"]
     assert [line for line in lines[3:] if line[:1] in "-+\\" and line] == rows
     assert diff("a", Fixed(b"a", b"a", ())) == ""
 
