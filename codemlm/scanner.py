@@ -139,7 +139,7 @@ class Scanner:
         calibration: the model's calibration.
         options: what is reported; a function of the path where that differs from file to file.
         filters: what is no finding, whatever the model says.
-        cache: what was found before.
+        cache: what was found before; left alone unless every filter is on, as it was then.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class Scanner:
         self.calibration = calibration
         self.options = options or ScanOptions()
         self.filters = tuple(filters)
-        self.cache = cache
+        self.cache = cache if self.filters == ALL_FILTERS else None
 
     @property
     def scorer(self) -> Scorer:

@@ -74,5 +74,6 @@ def agrees(context: Context, finding: Finding, again: LeafScore) -> bool:
     first = math.log(max(finding.keep, 1e-9) / max(1.0 - finding.keep, 1e-9))
     if again.keep_logit > first + DOUBT_MARGIN:
         return False
-    possible = context.possible(finding.leaf, again.alternatives)[:AMONG]
-    return finding.suggestions[0].text in {alternative.text for alternative in possible}
+    possible = context.possible(finding.leaf, again.alternatives)
+    best = sorted(possible, key=lambda alternative: -alternative.likelihood)[:AMONG]
+    return finding.suggestions[0].text in {alternative.text for alternative in best}

@@ -15,6 +15,7 @@ import pytest
 
 from codemlm import cache as module
 from codemlm.cache import Cache, Judged, clean
+from codemlm.filters import FILTERS
 from codemlm.findings import Finding, Suggestion
 from codemlm.pragmas import Pragma
 from codemlm.scanner import FileResult, Scanner, ScanOptions
@@ -139,6 +140,16 @@ def test_what_had_no_second_look_is_judged_anew(tmp_path: Path) -> None:
     shown, passes = scanned(BUG, tmp_path)
     assert (len(hidden.findings), len(shown.findings)) == (0, 1) and passes
     assert scanned(BUG, tmp_path, ignore=("CM101",)) == (hidden, 0)
+
+
+def test_other_filters_take_nothing_from_the_cache(tmp_path: Path) -> None:
+    scanned(BUG, tmp_path)
+    model, cache = CountingModel(), opened(tmp_path)
+    scorer = Scorer(model, tiny_tokenizer())
+    source = SourceFile("a.py", BUG.encode(), "utf-8", has_bom=False)
+    Scanner(scorer, DOUBT_ALONE, filters=FILTERS, cache=cache).scan_source(source)
+    cache.close()
+    assert model.passes
 
 
 def test_functions_are_named(tmp_path: Path) -> None:
