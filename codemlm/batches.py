@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,6 +104,15 @@ class Batch:
         self.leaf_shown = zeros(n) - 1
         self.candidate_text = zeros(c) - 1
 
+    def take(self, rows: Sequence[int]) -> Batch:
+        """A batch of some of the rows."""
+        part = copy.copy(self)
+        chosen = list(rows)
+        part.arrays = {name: array[chosen] for name, array in self.arrays.items()}
+        for name in ("leaf_index", "leaf_text", "leaf_shown", "candidate_text"):
+            setattr(part, name, getattr(self, name)[chosen])
+        return part
+
     def fill(
         self,
         row: int,
@@ -109,6 +120,7 @@ class Batch:
         window: WindowUnits,
         rng: np.random.Generator,
         judge: np.ndarray | None = None,
+        names: np.ndarray | None = None,
     ) -> int:
         """Writes ``window`` into ``row``; units past T subtokens are left out.
 
@@ -119,6 +131,8 @@ class Batch:
             rng: for slots and for filling up the candidates.
             judge: bool (n,), units whose positions go into ``leaf_positions``; None: those shown
                 whose role is scored.
+            names: texts that fill up the candidates, those to prefer first; None: names of the
+                file, drawn.
 
         Returns:
             How many units fitted.
@@ -143,7 +157,7 @@ class Batch:
         a["parent_ids"][row, :total] = np.repeat(window.parent, widths)
         a["grandparent_ids"][row, :total] = np.repeat(window.grandparent, widths)
         a["attention_mask"][row, :total] = True
-        slots, local = self._candidates(row, file, window, rng)
+        slots, local = self._candidates(row, file, window, rng, names)
         hidden = np.isin(window.state, _HIDDEN)
         a["slot_ids"][row, :total] = np.repeat(np.where(hidden, 0, slots[window.text]), widths)
         self._leaves(row, file, window, positions, local, judge[:count])
@@ -151,21 +165,29 @@ class Batch:
         return count
 
     def _candidates(
-        self, row: int, file: EncodedFile, window: WindowUnits, rng: np.random.Generator
+        self,
+        row: int,
+        file: EncodedFile,
+        window: WindowUnits,
+        rng: np.random.Generator,
+        names: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Chooses local candidates and slots; returns slot and local candidate by text index."""
         a, limit = self.arrays, self.shape.candidates
         shown = ~np.isin(window.state, _HIDDEN) & np.isin(window.role, _CANDIDATE_ROLES)
-        visible = np.unique(window.text[shown])
+        # In order of appearance: text numbers depend on what the file holds outside the window.
+        visible, places = np.unique(window.text[shown], return_index=True)
+        visible = visible[np.argsort(places)]
         wanted = window.target[window.target >= 0]
         wanted = np.unique(wanted[file.text_is_name[wanted]])
         first = np.concatenate([visible, np.setdiff1d(wanted, visible)])[:limit]
-        others = np.setdiff1d(np.flatnonzero(file.text_is_name), first)
-        others = rng.permutation(others)[: limit - len(first)]
+        if names is None:
+            names = rng.permutation(np.setdiff1d(np.flatnonzero(file.text_is_name), first))
+        others = names[~np.isin(names, first)][: limit - len(first)]
         texts = np.concatenate([first, others]).astype(np.int64)
         slots = np.zeros(len(file.text_global), dtype=np.int64)
-        names = texts[file.text_is_name[texts]]
-        slots[names] = 1 + rng.permutation(NUM_SLOTS - 1)[: len(names)]
+        slotted = texts[file.text_is_name[texts]]
+        slots[slotted] = 1 + rng.permutation(NUM_SLOTS - 1)[: len(slotted)]
         local = np.full(len(file.text_global), -1, dtype=np.int64)
         local[texts] = np.arange(len(texts))
         begin = file.text_offsets[texts]

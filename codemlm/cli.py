@@ -42,6 +42,7 @@ EXTRAS = {
 MOUNTED = {
     "train": ("codemlm.train.__main__", "main", "Train and export models (needs codemlm[train])."),
     "corpus": ("codemlm_corpus.cli", "main", "Build training corpora (needs codemlm[corpus])."),
+    "server": ("codemlm_lsp.command", "server_command", "Serve an editor (LSP)."),
     "eval": ("codemlm.evaluation.command", "eval_command", "Measure a model on known bugs."),
 }
 """Commands of other packages: module, object, and what the overview says of them."""

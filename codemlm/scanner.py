@@ -191,6 +191,15 @@ class Scanner:
         """The result of one text."""
         return next(self._scan_chunk([source]))
 
+    def scan_parsed(self, path: str, parsed: ParsedFile) -> FileResult | Failure:
+        """The result of one text that was parsed already."""
+        result = FileResult(path, parsed.source, num_errors=len(parsed.error_spans))
+        work = _Work(result, pragmas_of(parsed), parsed)
+        if work.pragmas.whole_file:
+            return work.result
+        found = self._find([work])[id(work)]
+        return found if isinstance(found, Failure) else self._report(work, found)
+
     def findings(
         self, parsed: Sequence[ParsedFile], paths: Sequence[str] = ()
     ) -> list[list[Finding]]:

@@ -8,16 +8,18 @@ other candidate, the shown one left out of the softmax.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, TypeVar
+from zlib import crc32
 
 import numpy as np
 
 from codemlm.batches import Batch, WindowShape
 from codemlm.masking import MASKED, is_scored, show
 from codemlm.similarity import Spellings
-from codemlm.tokenizer import SPECIALS, LeafTokenizer
+from codemlm.tokenizer import DEDENT, INDENT, SPECIALS, LeafTokenizer
+from codemlm.types import Role
 from codemlm.units import EncodedFile
 from codemlm.windows import ScanWindow, plan_windows, shifted_window, window_around
 
@@ -73,12 +75,53 @@ class LeafScore:
     logp_best: float
 
 
+_MEMBER_ROLES = [
+    int(role)
+    for role in (Role.ATTRIBUTE, Role.METHOD, Role.ATTRIBUTE_BINDING, Role.KEYWORD_ARGUMENT)
+]
+_LASTING_ROLES = [
+    int(role) for role in (Role.PARAMETER, Role.DEFINITION, Role.IMPORT, Role.ATTRIBUTE_BINDING)
+]
+
+
 @dataclass(slots=True)
 class FileToScore:
-    """A file with its text table's strings, ready to be scored."""
+    """A file with its text table's strings, ready to be scored.
+
+    Attributes:
+        encoded: its columns.
+        texts: the text table's strings.
+        hashes: uint32 (N,) of the texts, the same in every file.
+        outside: texts that may be meant in windows that do not show them: names bound outside
+            functions, parameters, and members used more than once. Not local variables: they are
+            out of reach, and what is being typed would change the candidates of every window.
+    """
 
     encoded: EncodedFile
     texts: list[str]
+    hashes: np.ndarray = field(init=False)
+    outside: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hashes = np.array([crc32(t.encode("utf-8")) for t in self.texts], dtype=np.uint32)
+        encoded = self.encoded
+        number, role = encoded.unit_text, encoded.unit_role
+        members = np.bincount(number[np.isin(role, _MEMBER_ROLES)], minlength=len(self.texts)) > 1
+        layout = zip(self.texts, encoded.text_is_run.tolist(), strict=True)
+        steps = np.array([t.count(INDENT) - t.count(DEDENT) if run else 0 for t, run in layout])
+        depth = np.cumsum(steps[number]) if len(number) else number
+        lasting = np.isin(role, _LASTING_ROLES) | ((role == int(Role.BINDING)) & (depth == 0))
+        members[number[lasting]] = True
+        self.outside = np.flatnonzero(members & encoded.text_is_name)
+
+    def seed_of(self, start: int, stop: int) -> int:
+        """A number that depends on the texts of units [start, stop) alone."""
+        return crc32(self.hashes[self.encoded.unit_text[start:stop]].tobytes())
+
+    def names_for(self, seed: int) -> np.ndarray:
+        """The texts ``outside``, in an order that another text in the file does not change."""
+        mixed = (self.hashes[self.outside] ^ np.uint32(seed)) * np.uint32(2654435761)
+        return self.outside[np.argsort(mixed, kind="stable")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +170,11 @@ class Scorer:
         for chunk in _chunks(rows, self.batch_windows):
             batch = Batch(len(chunk), self.shape, self.model.num_global)
             for index, row in enumerate(chunk):
-                encoded, window = files[row.file].encoded, row.window
-                units = show(encoded, window.start, window.stop)
+                file, window = files[row.file], row.window
                 inside = np.arange(window.start, window.stop)
                 judge = (inside >= window.first) & (inside < window.last)
-                judge &= is_scored(units.role)
-                batch.fill(index, encoded, units, np.random.default_rng(window.start), judge)
+                judge &= is_scored(file.encoded.unit_role[window.start : window.stop])
+                fill_window(batch, index, file, window.start, window.stop, judge)
             for index, scores in self._run(batch, [files[row.file] for row in chunk]):
                 found[chunk[index].file] += scores
         return [sorted(scores, key=lambda s: s.leaf) for scores in found]
@@ -182,12 +224,9 @@ class Scorer:
             for index, leaf in enumerate(chunk):
                 unit = unit_of[leaf]
                 start, stop = window_around(encoded, unit, self.model.window)
-                units = show(encoded, start, stop)
-                units.state[unit - start] = MASKED
-                units.target[unit - start] = units.text[unit - start]
-                judge = np.zeros(len(units.text), dtype=bool)
+                judge = np.zeros(stop - start, dtype=bool)
                 judge[unit - start] = True
-                batch.fill(index, encoded, units, np.random.default_rng(unit), judge)
+                fill_window(batch, index, file, start, stop, judge, masked=True)
             for _, scores in self._run(batch, [file] * len(chunk), masked=True):
                 found += scores
         return found
@@ -263,6 +302,38 @@ class Scorer:
         if candidate < self.model.num_global:
             return self.tokenizer.frequent[candidate]
         return local_texts[candidate - self.model.num_global]
+
+
+def fill_window(
+    batch: Batch,
+    row: int,
+    file: FileToScore,
+    start: int,
+    stop: int,
+    judge: np.ndarray,
+    *,
+    masked: bool = False,
+) -> None:
+    """Writes units [start, stop) of a file into a row of a batch.
+
+    What the model reads depends on those units and ``file.outside`` alone, so that a window is
+    scored alike wherever it stands in its file, and an edit elsewhere leaves it as it was.
+
+    Args:
+        batch: to write to.
+        row: of the batch.
+        file: the file.
+        start, stop: the window.
+        judge: bool (stop - start,): units to judge.
+        masked: whether those are masked.
+    """
+    units = show(file.encoded, start, stop)
+    if masked:
+        units.state[judge] = MASKED
+        units.target[judge] = units.text[judge]
+    seed = file.seed_of(start, stop)
+    rng = np.random.default_rng(seed)
+    batch.fill(row, file.encoded, units, rng, judge, file.names_for(seed))
 
 
 DELETE_TEXT, NEGATE_TEXT = SPECIALS[4], SPECIALS[5]

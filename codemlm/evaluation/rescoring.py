@@ -13,8 +13,8 @@ import numpy as np
 
 from codemlm.batches import Batch
 from codemlm.injection import Sites
-from codemlm.masking import MASKED, is_scored, show
-from codemlm.scoring import FileToScore, LeafScore, Scorer
+from codemlm.masking import is_scored
+from codemlm.scoring import FileToScore, LeafScore, Scorer, fill_window
 from codemlm.syntax import ParsedFile
 from codemlm.tokenizer import LeafTokenizer
 from codemlm.units import encode_with_texts
@@ -137,12 +137,7 @@ class WindowScorer(Scorer):
             chunk = rows[begin : begin + size]
             batch = Batch(len(chunk), self.shape, self.model.num_global)
             for index, (file, window, mask) in enumerate(chunk):
-                units = show(file.encoded, window.start, window.stop)
-                if masked:
-                    units.state[mask] = MASKED
-                    units.target[mask] = units.text[mask]
-                rng = np.random.default_rng(window.start)
-                batch.fill(index, file.encoded, units, rng, mask)
+                fill_window(batch, index, file, window.start, window.stop, mask, masked=masked)
             for index, scores in self._run(batch, [file for file, _, _ in chunk], masked=masked):
                 found[id(chunk[index][0])][1].update({score.leaf: score for score in scores})
         return list(found.values())

@@ -166,7 +166,8 @@ def test_every_leaf_is_masked_once_and_few_at_a_time() -> None:
 
 def test_a_verified_leaf_is_verified_again_only_where_its_window_changed(corpus: Path) -> None:
     files = injected.sample_files(corpus, 1, seed=0)
-    (bug,) = injected.inject(files, per_file=1, least=0, seed=5)
+    # Of seed 1: a mistake after which the same names may be meant elsewhere.
+    (bug,) = injected.inject(files, per_file=1, least=0, seed=1)
     scorer = rescoring.WindowScorer(TableModel(near_sum), tiny_tokenizer())
     old, new = (rescoring.to_score(f.parsed, tiny_tokenizer()) for f in (files[0], bug))
     leaves = injected.scored_leaves(files[0].parsed).tolist()

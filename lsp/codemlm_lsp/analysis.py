@@ -1,0 +1,340 @@
+"""What is scanned when: sessions of open texts, and which of their results still hold."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codemlm import commands
+from codemlm.discovery import DEFAULT_EXCLUDES, Target, is_generated
+from codemlm.errors import CodemlmError
+from codemlm.findings import Finding
+from codemlm.injection import Sites
+from codemlm.masking import is_maskable
+from codemlm.rules import UNDEFINED_NAME
+from codemlm.scanner import FileResult, Scanner, ScanOptions
+from codemlm.scoring import FileToScore, LeafModel, LeafScore, Scorer
+from codemlm.session import Session, SupersededError, View
+from codemlm.source import Failure
+from codemlm.terminal import default_threads
+from codemlm.types import Role
+from codemlm.units import encode_with_texts
+from codemlm_lsp.documents import Snapshot, Store
+from codemlm_lsp.settings import Settings
+from codemlm_lsp.worker import Debouncer, Urgency, Worker
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from codemlm.calibration import Calibration
+
+BATCH_WINDOWS = 4
+"""Windows a forward pass: small, since urgent work waits for the pass that is under way."""
+
+NOTEBOOK_NAMES = frozenset({"display", "get_ipython", "In", "Out", "exit", "quit"})
+"""Names that a notebook's kernel binds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one version of a unit.
+
+    Attributes:
+        snapshot: the version.
+        outcome: what a scan found; a failure, or what is wrong with the model; None: not scanned.
+        generation: of the settings and the model.
+    """
+
+    snapshot: Snapshot
+    outcome: View | Failure | CodemlmError | None
+    generation: int
+
+    @property
+    def view(self) -> View | None:
+        """The outcome of a scan that succeeded."""
+        return self.outcome if isinstance(self.outcome, View) else None
+
+
+@dataclass(slots=True)
+class _Unit:
+    """State of one open document or notebook."""
+
+    session: Session | None = None
+    known: Known | None = None
+    running: Future[Known] | None = None
+    waiting: list[asyncio.Future[Known | None]] = field(default_factory=list)
+    is_visible: bool = False
+
+
+class Models:
+    """Loaded models, one for each folder and number of threads. For the worker's thread alone."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[tuple[Path | None, int], tuple[Scorer, Calibration]] = {}
+
+    def scanner(self, settings: Settings) -> Scanner:
+        """A scanner with the model that the settings name.
+
+        Raises:
+            ModelError: if it is missing, corrupt, or made for another version.
+        """
+        key = (settings.model, settings.threads or default_threads())
+        if key not in self._loaded:
+            scorer, calibration = commands.load_model(*key)
+            scorer.batch_windows = BATCH_WINDOWS
+            self._loaded[key] = (scorer, calibration)
+        return Scanner(*self._loaded[key], options_of(settings))
+
+    def clear(self) -> None:
+        """Forgets all models, so that they are read again."""
+        self._loaded.clear()
+
+
+def options_of(settings: Settings) -> ScanOptions:
+    """What a scan reports under the settings."""
+    return ScanOptions(
+        min_confidence=settings.min_confidence, select=settings.select, ignore=settings.ignore
+    )
+
+
+class Analyst:
+    """Scans open texts after they change, and keeps the result of their current version.
+
+    All methods are for the message loop's thread; scans run on the worker's.
+
+    Args:
+        store: what is open.
+        worker: runs the scans.
+        debouncer: puts scans off while texts change.
+        settings_for: settings for a path.
+        path_of: file system path of a URI.
+        folder_of: workspace folder of a path, None outside.
+        tell: called with a unit when its result is there.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        worker: Worker,
+        debouncer: Debouncer,
+        *,
+        settings_for: Callable[[str | None], Settings],
+        path_of: Callable[[str], str | None],
+        folder_of: Callable[[str], str | None],
+        tell: Callable[[Known], None],
+    ) -> None:
+        self.store = store
+        self.worker = worker
+        self.models = Models()
+        self.generation = 0
+        self._debouncer = debouncer
+        self._settings_for = settings_for
+        self._path_of = path_of
+        self._folder_of = folder_of
+        self._tell = tell
+        self._units: dict[str, _Unit] = {}
+
+    def changed(self, unit: str, *, at_once: bool = False) -> None:
+        """Takes note that a unit changed; it is scanned once it has rested for a while."""
+        state = self._units.setdefault(unit, _Unit())
+        if state.running is not None:
+            state.running.cancel()  # a scan at work notices by the version
+            state.running = None
+        delay_ms = 0 if at_once else self._settings_for(self._path_of(unit)).debounce_ms
+        self._debouncer.call(unit, delay_ms / 1000, partial(self._start, unit))
+
+    def closed(self, unit: str) -> None:
+        """Forgets a unit."""
+        self._debouncer.cancel(unit)
+        state = self._units.pop(unit, None)
+        if state is None:
+            return
+        if state.running is not None:
+            state.running.cancel()
+        _answer(state, None)
+
+    def visible(self, units: set[str]) -> None:
+        """Takes note of what is on screen, which is scanned first."""
+        for unit, state in self._units.items():
+            state.is_visible = unit in units
+
+    def restart(self, *, models: bool = False) -> None:
+        """Scans everything again: settings have changed, or, with ``models``, models too."""
+        self.generation += 1
+        if models:
+            self.worker.submit(Urgency.ASKED, self.models.clear)
+        for unit, state in self._units.items():
+            state.known = None
+            state.session = None if models else state.session
+            self.changed(unit, at_once=True)
+
+    def latest(self, unit: str) -> Known | None:
+        """The result of the current version, if it is there."""
+        state = self._units.get(unit)
+        known = None if state is None else state.known
+        if known is None or not self._is_current(known.snapshot, known.generation):
+            return None
+        return known
+
+    async def current(self, unit: str) -> Known | None:
+        """The result of the current version, once it is there; None if the unit is not open."""
+        known = self.latest(unit)
+        while known is None and unit in self._units:
+            waiter: asyncio.Future[Known | None] = asyncio.get_running_loop().create_future()
+            self._units[unit].waiting.append(waiter)
+            await waiter
+            known = self.latest(unit)
+        return known
+
+    async def mask(self, known: Known, leaf: int) -> LeafScore | None:
+        """What the model says of a leaf that the scan did not judge; None if it never does."""
+        view = known.view
+        if view is None or not is_maskable(Role(int(view.parsed.roles[leaf]))):
+            return None
+        settings = self._settings_for(self._path_of(known.snapshot.uri))
+
+        def job() -> LeafScore | None:
+            scorer = self.models.scanner(settings).scorer
+            file = FileToScore(*encode_with_texts(view.parsed, scorer.tokenizer, Sites()))
+            if leaf not in file.encoded.unit_leaf:
+                return None
+            return next(iter(scorer.score_masked(file, [leaf])), None)
+
+        return await asyncio.wrap_future(self.worker.submit(Urgency.ASKED, job))
+
+    async def scan_file(self, path: str) -> FileResult | Failure | None:
+        """The result of a file on disk, after everything that is more urgent."""
+        settings = self._settings_for(path)
+
+        def job() -> FileResult | Failure | None:
+            scanner = self.models.scanner(settings)
+            between = partial(self.worker.let_pass, Urgency.WORKSPACE)
+            scanner.scorer = copy.copy(scanner.scorer)
+            scanner.scorer.model = _Polite(scanner.scorer.model, between)
+            return next(scanner.scan([Target(path, explicit=False)]), None)
+
+        return await asyncio.wrap_future(self.worker.submit(Urgency.WORKSPACE, job))
+
+    def _start(self, unit: str) -> None:
+        state = self._units[unit]
+        path = self._path_of(unit)
+        snapshot = self.store.snapshot(unit, path)
+        if snapshot is None:
+            empty = Snapshot(unit, path or "", self.store.version_of(unit), (), b"")
+            self._finish(state, Known(empty, None, self.generation))
+            return
+        settings = self._settings_for(path)
+        generation = self.generation
+        urgency = Urgency.VISIBLE if state.is_visible else Urgency.OPEN
+        job = partial(self._scan, state, snapshot, settings, generation, urgency)
+        future = state.running = self.worker.submit(urgency, job)
+        loop = asyncio.get_running_loop()
+
+        def done(future: Future[Known]) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._take, unit, future)
+
+        future.add_done_callback(done)
+
+    def _scan(
+        self,
+        state: _Unit,
+        snapshot: Snapshot,
+        settings: Settings,
+        generation: int,
+        urgency: Urgency,
+    ) -> Known:
+        """On the worker: the result of a snapshot."""
+
+        def check() -> None:
+            self.worker.let_pass(urgency)
+            if self.worker.stopped or not self._is_current(snapshot, generation):
+                raise SupersededError(snapshot.uri)
+
+        check()
+        file = snapshot.file(ScanOptions().max_bytes)
+        outcome: View | Failure | CodemlmError | None
+        if isinstance(file, Failure):
+            outcome = file
+        elif self._is_left_out(snapshot.path) or is_generated(file.source):
+            outcome = None
+        else:
+            try:
+                if state.session is None:
+                    state.session = Session(self.models.scanner(settings))
+                state.session.scanner.options = options_of(settings)
+                outcome = state.session.scan(file, check)
+            except SupersededError:
+                raise
+            except CodemlmError as error:
+                outcome = error
+        return Known(snapshot, outcome, generation)
+
+    def _is_left_out(self, path: str) -> bool:
+        """Whether a file lies in a folder that no scan enters, below its workspace folder."""
+        folder = self._folder_of(path)
+        if folder is None:
+            return False
+        below = Path(path).relative_to(folder).parts[:-1]
+        return any(part in DEFAULT_EXCLUDES for part in below)
+
+    def _is_current(self, snapshot: Snapshot, generation: int) -> bool:
+        same_version = self.store.version_of(snapshot.uri) == snapshot.version
+        return same_version and generation == self.generation
+
+    def _take(self, unit: str, future: Future[Known]) -> None:
+        """On the loop: a scan ended. A result for an old version is dropped."""
+        state = self._units.get(unit)
+        if state is None or state.running is not future:
+            return
+        state.running = None
+        try:
+            known = future.result()
+        except (SupersededError, CancelledError):
+            return
+        if self._is_current(known.snapshot, known.generation):
+            self._finish(state, known)
+
+    def _finish(self, state: _Unit, known: Known) -> None:
+        state.known = known
+        _answer(state, known)
+        self._tell(known)
+
+
+def _answer(state: _Unit, known: Known | None) -> None:
+    waiting, state.waiting = state.waiting, []
+    for waiter in waiting:
+        if not waiter.done():
+            waiter.set_result(known)
+
+
+class _Polite:
+    """A model that lets something else go first before each pass."""
+
+    def __init__(self, model: LeafModel, first: Callable[[], None]) -> None:
+        self._model, self._first = model, first
+        self.num_global, self.window = model.num_global, model.window
+
+    def run(self, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """As the model's."""
+        self._first()
+        return self._model.run(arrays)
+
+
+def findings_of(known: Known) -> tuple[Finding, ...]:
+    """The findings to show; of a notebook, without the names that its kernel binds."""
+    view = known.view
+    if view is None:
+        return ()
+    found = view.result.findings
+    if known.snapshot.is_notebook:
+        found = tuple(
+            f for f in found if not (f.rule == UNDEFINED_NAME and f.text in NOTEBOOK_NAMES)
+        )
+    return found
