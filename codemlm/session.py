@@ -27,6 +27,7 @@ _READ = (
     "slot_ids",
     "parent_ids",
     "grandparent_ids",
+    "grandparent_ids",
     "leaf_positions",
     "candidate_ids",
     "candidate_slots",
@@ -116,22 +117,23 @@ class RememberingScorer(Scorer):
         self.check()
         keys = [_key(batch, row, file, masked) for row, file in enumerate(files)]
         # Taken out and put back: the dictionary stays in the order of use.
-        known = [self._known.pop(key, None) for key in keys]
-        missing = [row for row, scores in enumerate(known) if scores is None]
+        known = {key: self._known.pop(key, None) for key in dict.fromkeys(keys)}
+        missing = [keys.index(key) for key, scores in known.items() if scores is None]
         if missing:
             self.passes += len(missing)
             part = batch.take(missing)
             for place, scores in super()._run(part, [files[r] for r in missing], masked=masked):
-                known[missing[place]] = scores
-        for row, (key, found) in enumerate(zip(keys, known, strict=True)):
-            self._known[key] = found or []
-            self._used.add(key)
+                known[keys[missing[place]]] = scores
+        self._known |= {key: scores or [] for key, scores in known.items()}
+        self._used |= known.keys()
+        for row, key in enumerate(keys):
+            found = self._known[key]
             numbers = batch.leaf_index[row].tolist()
             yield (
                 row,
                 [
                     score if score.leaf == leaf else replace(score, leaf=leaf)
-                    for score, leaf in zip(found or [], numbers, strict=False)
+                    for score, leaf in zip(found, numbers, strict=False)
                 ],
             )
 

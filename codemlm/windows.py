@@ -42,6 +42,7 @@ def plan_windows(file: EncodedFile, size: int, margin: int) -> list[ScanWindow]:
     begins = ends - file.unit_lengths
     is_line_start = np.ones(count, dtype=bool)
     is_line_start[1:] = file.text_is_run[file.unit_text[:-1]]
+    rank = _rank(file)
     windows: list[ScanWindow] = []
     start = first = 0
     while True:
@@ -55,10 +56,12 @@ def plan_windows(file: EncodedFile, size: int, margin: int) -> list[ScanWindow]:
         windows.append(ScanWindow(start, stop, first, last))
         first = last
         following = int(np.searchsorted(begins, begins[first] - margin, side="left"))
-        # Prefer the beginning of a line within half a margin: models are trained on such windows.
-        lines = np.flatnonzero(is_line_start[following : first + 1]) + following
-        close = lines[begins[lines] <= begins[following] + margin // 2]
-        start = max(int(close[0]) if len(close) else following, start + 1)
+        # Prefer the beginning of a line, a quarter margin around: models are trained on such ones.
+        # Which one depends on its text alone, so that below an edit the old windows soon fit again.
+        early = int(np.searchsorted(begins, begins[following] - margin // 4, side="left"))
+        lines = np.flatnonzero(is_line_start[early : first + 1]) + early
+        close = lines[begins[lines] <= begins[following] + margin // 4]
+        start = max(int(close[np.argmin(rank[close])]) if len(close) else following, start + 1)
         if begins[-1] - begins[start] < size:  # near the end: move back so that the window is full
             full = int(np.searchsorted(begins, max(0, int(ends[-1]) - size), side="left"))
             start = max(windows[-1].start + 1, min(start, full))
@@ -92,6 +95,17 @@ def shifted_window(
     )
     start = min(unit, int(np.searchsorted(begins, there, side="left")))
     return start, int(np.searchsorted(ends, begins[start] + size, side="right"))
+
+
+def _rank(file: EncodedFile) -> np.ndarray:
+    """A number for each unit, by its text and those of the two that follow: uint32 (U,)."""
+    first_piece = file.text_pieces[file.text_offsets[:-1]].astype(np.uint32)
+    width = file.unit_lengths.astype(np.uint32)
+    own = first_piece[file.unit_text] * np.uint32(31) + width
+    rank = own * np.uint32(2654435761)
+    rank[:-1] += own[1:] * np.uint32(2246822519)
+    rank[:-2] += own[2:] * np.uint32(3266489917)
+    return np.asarray(rank ^ (rank >> np.uint32(15)))
 
 
 def window_around(file: EncodedFile, unit: int, size: int) -> tuple[int, int]:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codemlm import commands
-from codemlm.discovery import DEFAULT_EXCLUDES, Target, is_generated
+from codemlm.discovery import DEFAULT_EXCLUDES, Target
 from codemlm.errors import CodemlmError
 from codemlm.findings import Finding
+from codemlm.generated import is_generated
 from codemlm.injection import Sites
 from codemlm.masking import is_maskable
 from codemlm.rules import UNDEFINED_NAME

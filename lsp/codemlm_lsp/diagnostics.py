@@ -10,7 +10,7 @@ from lsprotocol import types
 
 from codemlm.findings import Finding, Suggestion, percent
 from codemlm.positions import LineIndex
-from codemlm.rules import RULES, UNDEFINED_NAME
+from codemlm.rules import UNDEFINED_NAME
 from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT
 from codemlm.suggestions import edits_of
 from codemlm.syntax import ParsedFile
@@ -195,17 +195,6 @@ def evidence(parsed: ParsedFile, finding: Finding) -> list[tuple[Span, str]]:
 
 def _verb(role: Role) -> str:
     return "bound" if role in BINDING_ROLES else "used"
-
-
-def rule_text(code: str) -> str:
-    """A rule's description in Markdown."""
-    rule = RULES[code]
-    wrong, meant = rule.example
-    return (
-        f"**{rule.code} {rule.name}**\n\n{rule.summary}\n\nFor example:\n\n"
-        f"```python\n{wrong}\n```\n\nwhere this was meant:\n\n```python\n{meant}\n```\n\n"
-        f"To silence it on a line: `# codemlm: ignore[{rule.code}]`"
-    )
 
 
 def finding_at(known: Known, span: tuple[int, int]) -> Sequence[Finding]:

@@ -10,11 +10,12 @@ from pygls.uris import from_fs_path
 
 from codemlm import commands as product
 from codemlm.errors import CodemlmError
+from codemlm.rule_pages import rule_markdown, rule_text
 from codemlm.rules import RULES
 from codemlm.types import Span
 from codemlm_lsp.actions import actions_for
 from codemlm_lsp.analysis import Known
-from codemlm_lsp.diagnostics import Client, diagnostics_of, rule_text
+from codemlm_lsp.diagnostics import Client, diagnostics_of
 from codemlm_lsp.documents import path_of
 from codemlm_lsp.hover import hints_of, hover_text, leaf_at, lenses_of, score_of
 from codemlm_lsp.server import CodemlmServer
@@ -43,7 +44,7 @@ def initialize(ls: CodemlmServer, params: types.InitializeParams) -> None:
     )
     ls.store.encoding = ls.client.encoding
     settings = ls.read_settings(params.initialization_options, ls.base)
-    ls.settings = settings
+    ls.settings = ls.initial = settings
     ls.heat_map = settings.heat_map
     roots = [folder.uri for folder in params.workspace_folders or []]
     if not roots and params.root_uri is not None:
@@ -90,8 +91,7 @@ async def _ask_settings(ls: CodemlmServer) -> None:
         for scope in scopes
     ]
     given = await ls.workspace_configuration_async(types.ConfigurationParams(items))
-    base = ls.settings
-    found = [ls.read_settings(one, base) for one in given]
+    found = [ls.read_settings(one, ls.initial) for one in given]
     if len(found) == len(scopes):
         ls.apply_settings(found[0], dict(zip(list(ls.folders), found[1:], strict=True)))
 
@@ -108,7 +108,7 @@ async def configuration_changed(
     if ls.supports("workspace", "configuration"):
         await _ask_settings(ls)
         return
-    settings = ls.read_settings(params.settings, ls.base)
+    settings = ls.read_settings(params.settings, ls.initial)
     ls.apply_settings(settings, dict.fromkeys(ls.folders, settings))
 
 
@@ -318,14 +318,13 @@ def show_model(ls: CodemlmServer, *_: Any) -> dict[str, str]:
 
 
 def explain(ls: CodemlmServer, *arguments: Any) -> str | None:
-    """A rule's description."""
+    """A rule's description, in Markdown; also shown as a message."""
     code = arguments[0] if arguments else None
     if not isinstance(code, str) or code not in RULES:
         return None
-    text = rule_text(code)
-    plain = text.replace("**", "").replace("```python\n", "").replace("```", "")
-    ls.window_show_message(types.ShowMessageParams(types.MessageType.Info, plain))
-    return text
+    rule = RULES[code]
+    ls.window_show_message(types.ShowMessageParams(types.MessageType.Info, rule_text(rule)))
+    return rule_markdown(rule)
 
 
 def toggle_heat_map(ls: CodemlmServer, *_: Any) -> bool:

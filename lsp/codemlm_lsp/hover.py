@@ -8,12 +8,12 @@ import numpy as np
 from lsprotocol import types
 
 from codemlm.findings import Finding, percent
+from codemlm.rules import RULES
 from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative, LeafScore
 from codemlm.session import View
 from codemlm.syntax import ParsedFile
 from codemlm.types import Role, Span
 from codemlm_lsp.analysis import Known, findings_of
-from codemlm_lsp.diagnostics import rule_text
 
 MAX_ROWS = 5
 HEAT_BELOW = 0.5
@@ -48,7 +48,9 @@ def hover_text(known: Known, leaf: int, score: LeafScore | None) -> str | None:
     shown = view.parsed.text(leaf)
     finding = next((f for f in findings_of(known) if f.leaf == leaf), None)
     if finding is not None:
-        return f"{_message(finding)}\n\n{_of_finding(finding)}\n\n{rule_text(finding.rule)}"
+        rule = RULES[finding.rule]
+        about = f"**{rule.code} {rule.name}**: {rule.summary} {rule.why}"
+        return f"{_message(finding)}\n\n{_of_finding(finding)}\n\n{about}"
     if score is None or not score.alternatives:
         return None
     return _table(shown, score.likelihood, score.alternatives)

@@ -41,38 +41,38 @@ class Protocol(LanguageServerProtocol):
     @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
     def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> Handling:
         """Hands it on."""
-        return self._handed(types.TEXT_DOCUMENT_DID_OPEN, params)
+        yield from self._handed(types.TEXT_DOCUMENT_DID_OPEN, params)
 
     @lsp_method(types.TEXT_DOCUMENT_DID_CHANGE)
     def lsp_text_document__did_change(self, params: types.DidChangeTextDocumentParams) -> Handling:
         """Hands it on."""
-        return self._handed(types.TEXT_DOCUMENT_DID_CHANGE, params)
+        yield from self._handed(types.TEXT_DOCUMENT_DID_CHANGE, params)
 
     @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
     def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> Handling:
         """Hands it on."""
-        return self._handed(types.TEXT_DOCUMENT_DID_CLOSE, params)
+        yield from self._handed(types.TEXT_DOCUMENT_DID_CLOSE, params)
 
     @lsp_method(types.NOTEBOOK_DOCUMENT_DID_OPEN)
     def lsp_notebook_document__did_open(
         self, params: types.DidOpenNotebookDocumentParams
     ) -> Handling:
         """Hands it on."""
-        return self._handed(types.NOTEBOOK_DOCUMENT_DID_OPEN, params)
+        yield from self._handed(types.NOTEBOOK_DOCUMENT_DID_OPEN, params)
 
     @lsp_method(types.NOTEBOOK_DOCUMENT_DID_CHANGE)
     def lsp_notebook_document__did_change(
         self, params: types.DidChangeNotebookDocumentParams
     ) -> Handling:
         """Hands it on."""
-        return self._handed(types.NOTEBOOK_DOCUMENT_DID_CHANGE, params)
+        yield from self._handed(types.NOTEBOOK_DOCUMENT_DID_CHANGE, params)
 
     @lsp_method(types.NOTEBOOK_DOCUMENT_DID_CLOSE)
     def lsp_notebook_document__did_close(
         self, params: types.DidCloseNotebookDocumentParams
     ) -> Handling:
         """Hands it on."""
-        return self._handed(types.NOTEBOOK_DOCUMENT_DID_CLOSE, params)
+        yield from self._handed(types.NOTEBOOK_DOCUMENT_DID_CLOSE, params)
 
 
 class Reader(StdinAsyncReader):

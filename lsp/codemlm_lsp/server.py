@@ -21,9 +21,10 @@ from pygls.uris import from_fs_path
 
 from codemlm import __version__
 from codemlm.errors import CodemlmError
+from codemlm.rule_pages import rule_markdown
 from codemlm.rules import RULES
 from codemlm_lsp.analysis import Analyst, Known
-from codemlm_lsp.diagnostics import Client, diagnostics_of, rule_text
+from codemlm_lsp.diagnostics import Client, diagnostics_of
 from codemlm_lsp.documents import Store, path_of
 from codemlm_lsp.protocol import Protocol, Reader
 from codemlm_lsp.settings import Settings, parse_settings
@@ -57,6 +58,7 @@ class CodemlmServer(LanguageServer):
         analyst: scans it.
         client: what the client can show.
         pulls: whether the client asks for diagnostics, rather than being sent them.
+        base, initial: settings of the command line, and with what the client said at the start.
         settings: of everything outside the workspace's folders.
         folders: workspace folders (absolute paths) and their settings.
         heat_map: whether inlay hints are shown.
@@ -77,7 +79,7 @@ class CodemlmServer(LanguageServer):
             converter_factory=default_converter,
         )
         self.base = base or Settings()
-        self.settings = self.base
+        self.initial = self.settings = self.base
         self.folders: dict[str, Settings] = {}
         self.store = Store()
         self.client = Client()
@@ -281,9 +283,9 @@ class _SocketWriter:
 def _rule_pages(folder: Path) -> dict[str, str]:
     """Writes a page for each rule; returns their addresses by code."""
     links = {}
-    for code in RULES:
+    for code, rule in RULES.items():
         page = folder / f"{code}.md"
-        page.write_text(rule_text(code) + "\n", encoding="utf-8")
+        page.write_text(rule_markdown(rule), encoding="utf-8")
         links[code] = str(from_fs_path(str(page)))
     return links
 

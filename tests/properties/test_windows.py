@@ -40,6 +40,7 @@ def file_of(lengths: list[int], is_run: list[bool]) -> EncodedFile:
     columns["unit_text"] = np.arange(len(lengths), dtype=np.int32)
     columns["unit_role"] = np.zeros(len(lengths), dtype=np.uint8)
     columns["text_offsets"] = np.cumsum([0, *lengths], dtype=np.int32)
+    columns["text_pieces"] = np.arange(sum(lengths), dtype=np.int32) % 7
     columns["text_is_run"] = np.array(is_run, dtype=bool)
     return EncodedFile(**columns)
 

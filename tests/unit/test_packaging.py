@@ -1,4 +1,4 @@
-"""What the wheel holds: two import packages and the model, nothing else."""
+"""What the wheel holds: three import packages and the model, nothing else."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     return set(zipfile.ZipFile(wheel).namelist())
 
 
-def test_two_packages_reach_site_packages(names: set[str]) -> None:
+def test_three_packages_reach_site_packages(names: set[str]) -> None:
     top = {name.split("/", 1)[0] for name in names}
     assert {name for name in top if not name.endswith(".dist-info")} == {
         "codemlm",
         "codemlm_corpus",
+        "codemlm_lsp",
     }
 
 
-@pytest.mark.parametrize(("folder", "parent"), [("codemlm", "."), ("codemlm_corpus", "corpus")])
+@pytest.mark.parametrize(
+    ("folder", "parent"), [("codemlm", "."), ("codemlm_corpus", "corpus"), ("codemlm_lsp", "lsp")]
+)
 def test_every_module_and_the_model_are_in_it(names: set[str], folder: str, parent: str) -> None:
     base = ROOT / parent
     wanted = {p.relative_to(base).as_posix() for p in (base / folder).rglob("*.py")}
