@@ -9,7 +9,7 @@ import numpy as np
 from lsprotocol import types
 
 from codemlm.findings import Finding
-from codemlm.pragmas import pragmas_of
+from codemlm.pragmas import ANY_LINE, pragmas_of
 from codemlm.syntax import ParsedFile
 from codemlm.types import Role, Span
 from codemlm_lsp.analysis import Known
@@ -97,7 +97,7 @@ def _silencing(parsed: ParsedFile, snapshot: Snapshot, finding: Finding) -> Iter
     elif not content.endswith(b"\\") and not _inside_string(parsed, end):
         comment = f"  # codemlm: ignore[{finding.rule}]".encode()
         yield Edit(title, ((Span(end, end), comment),))
-    if pragmas_of(parsed).file:
+    if any(pragma.line == ANY_LINE for pragma in pragmas_of(parsed).found):
         return  # one such comment at the head is enough; its codes are edited by hand
     part = begin if snapshot.is_notebook else 0
     head = _HEAD.match(text.source)

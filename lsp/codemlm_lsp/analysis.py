@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from codemlm import commands
-from codemlm.discovery import DEFAULT_EXCLUDES, Target
+from codemlm.config import Config
+from codemlm.discovery import Patterns, Target
 from codemlm.errors import CodemlmError
 from codemlm.findings import Finding
 from codemlm.generated import is_generated
@@ -79,29 +80,22 @@ class Models:
     def __init__(self) -> None:
         self._loaded: dict[tuple[Path | None, int], tuple[Scorer, Calibration]] = {}
 
-    def scanner(self, settings: Settings) -> Scanner:
-        """A scanner with the model that the settings name.
+    def scanner(self, config: Config, path: str) -> Scanner:
+        """A scanner with the model that the configuration names, for a file.
 
         Raises:
             ModelError: if it is missing, corrupt, or made for another version.
         """
-        key = (settings.model, settings.threads or default_threads())
+        key = (config.model_folder, config.threads or default_threads())
         if key not in self._loaded:
             scorer, calibration = commands.load_model(*key)
             scorer.batch_windows = BATCH_WINDOWS
             self._loaded[key] = (scorer, calibration)
-        return Scanner(*self._loaded[key], options_of(settings))
+        return Scanner(*self._loaded[key], ScanOptions.of(config, path))
 
     def clear(self) -> None:
         """Forgets all models, so that they are read again."""
         self._loaded.clear()
-
-
-def options_of(settings: Settings) -> ScanOptions:
-    """What a scan reports under the settings."""
-    return ScanOptions(
-        min_confidence=settings.min_confidence, select=settings.select, ignore=settings.ignore
-    )
 
 
 class Analyst:
@@ -114,6 +108,7 @@ class Analyst:
         worker: runs the scans.
         debouncer: puts scans off while texts change.
         settings_for: settings for a path.
+        config_for: configuration for a path.
         path_of: file system path of a URI.
         folder_of: workspace folder of a path, None outside.
         tell: called with a unit when its result is there.
@@ -126,6 +121,7 @@ class Analyst:
         debouncer: Debouncer,
         *,
         settings_for: Callable[[str | None], Settings],
+        config_for: Callable[[str | None], Config],
         path_of: Callable[[str], str | None],
         folder_of: Callable[[str], str | None],
         tell: Callable[[Known], None],
@@ -136,6 +132,7 @@ class Analyst:
         self.generation = 0
         self._debouncer = debouncer
         self._settings_for = settings_for
+        self._config_for = config_for
         self._path_of = path_of
         self._folder_of = folder_of
         self._tell = tell
@@ -198,10 +195,11 @@ class Analyst:
         view = known.view
         if view is None or not is_maskable(Role(int(view.parsed.roles[leaf]))):
             return None
-        settings = self._settings_for(self._path_of(known.snapshot.uri))
+        path = self._path_of(known.snapshot.uri)
+        config = self._config_for(path)
 
         def job() -> LeafScore | None:
-            scorer = self.models.scanner(settings).scorer
+            scorer = self.models.scanner(config, path or "").scorer
             file = FileToScore(*encode_with_texts(view.parsed, scorer.tokenizer, Sites()))
             if leaf not in file.encoded.unit_leaf:
                 return None
@@ -211,10 +209,10 @@ class Analyst:
 
     async def scan_file(self, path: str) -> FileResult | Failure | None:
         """The result of a file on disk, after everything that is more urgent."""
-        settings = self._settings_for(path)
+        config = self._config_for(path)
 
         def job() -> FileResult | Failure | None:
-            scanner = self.models.scanner(settings)
+            scanner = self.models.scanner(config, path)
             between = partial(self.worker.let_pass, Urgency.WORKSPACE)
             scanner.scorer = copy.copy(scanner.scorer)
             scanner.scorer.model = _Polite(scanner.scorer.model, between)
@@ -230,10 +228,10 @@ class Analyst:
             empty = Snapshot(unit, path or "", self.store.version_of(unit), (), b"")
             self._finish(state, Known(empty, None, self.generation))
             return
-        settings = self._settings_for(path)
+        config = self._config_for(path)
         generation = self.generation
         urgency = Urgency.VISIBLE if state.is_visible else Urgency.OPEN
-        job = partial(self._scan, state, snapshot, settings, generation, urgency)
+        job = partial(self._scan, state, snapshot, config, generation, urgency)
         future = state.running = self.worker.submit(urgency, job)
         loop = asyncio.get_running_loop()
 
@@ -247,7 +245,7 @@ class Analyst:
         self,
         state: _Unit,
         snapshot: Snapshot,
-        settings: Settings,
+        config: Config,
         generation: int,
         urgency: Urgency,
     ) -> Known:
@@ -259,17 +257,19 @@ class Analyst:
                 raise SupersededError(snapshot.uri)
 
         check()
-        file = snapshot.file(ScanOptions().max_bytes)
+        file = snapshot.file(config.max_bytes)
         outcome: View | Failure | CodemlmError | None
         if isinstance(file, Failure):
             outcome = file
-        elif self._is_left_out(snapshot.path) or is_generated(file.source):
+        elif self._is_left_out(snapshot.path, config) or (
+            not config.include_generated and is_generated(file.source)
+        ):
             outcome = None
         else:
             try:
                 if state.session is None:
-                    state.session = Session(self.models.scanner(settings))
-                state.session.scanner.options = options_of(settings)
+                    state.session = Session(self.models.scanner(config, snapshot.path))
+                state.session.scanner.options = ScanOptions.of(config, snapshot.path)
                 outcome = state.session.scan(file, check)
             except SupersededError:
                 raise
@@ -277,13 +277,18 @@ class Analyst:
                 outcome = error
         return Known(snapshot, outcome, generation)
 
-    def _is_left_out(self, path: str) -> bool:
-        """Whether a file lies in a folder that no scan enters, below its workspace folder."""
+    def _is_left_out(self, path: str, config: Config) -> bool:
+        """Whether no scan of its workspace folder would read a file; .gitignore plays no part."""
         folder = self._folder_of(path)
         if folder is None:
             return False
-        below = Path(path).relative_to(folder).parts[:-1]
-        return any(part in DEFAULT_EXCLUDES for part in below)
+        above = [parent for parent in PurePath(path).parents if parent.is_relative_to(folder)]
+        inside = [path, *(f"{parent}/" for parent in above if str(parent) != folder)]
+        return any(
+            Patterns(glob.base or folder, [glob.pattern]).match(one)
+            for glob in (*config.exclude, *config.extend_exclude)
+            for one in inside
+        )
 
     def _is_current(self, snapshot: Snapshot, generation: int) -> bool:
         same_version = self.store.version_of(snapshot.uri) == snapshot.version

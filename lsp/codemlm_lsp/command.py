@@ -44,7 +44,9 @@ def server_command(tcp: tuple[str, int] | None, model: Path | None, threads: int
     from codemlm_lsp.handlers import make_server
     from codemlm_lsp.settings import Settings
 
-    server = make_server(base=Settings(model=model, threads=threads))
+    given = {"model": None if model is None else str(model), "threads": threads}
+    table = {key: value for key, value in given.items() if value is not None}
+    server = make_server(base=Settings(table))
     if tcp is None:
         return server.run_stdio()
     try:

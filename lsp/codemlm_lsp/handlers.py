@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Any
 
 from lsprotocol import types
 from pygls.uris import from_fs_path
 
 from codemlm import commands as product
+from codemlm.config_files import OWN_FILE, SHARED_FILE
 from codemlm.errors import CodemlmError
 from codemlm.rule_pages import rule_markdown, rule_text
 from codemlm.rules import RULES
@@ -68,7 +70,10 @@ async def initialized(ls: CodemlmServer, params: types.InitializedParams) -> Non
         wanted.append((types.WORKSPACE_DID_CHANGE_CONFIGURATION, options))
     if ls.supports("workspace", "did_change_watched_files", "dynamic_registration"):
         options = types.DidChangeWatchedFilesRegistrationOptions(
-            [types.FileSystemWatcher(glob_pattern="**/*.{py,pyi}")]
+            [
+                types.FileSystemWatcher(glob_pattern="**/*.{py,pyi}"),
+                types.FileSystemWatcher(glob_pattern="**/{codemlm,pyproject}.toml"),
+            ]
         )
         wanted.append((types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options))
     if wanted:
@@ -127,6 +132,9 @@ async def folders_changed(ls: CodemlmServer, params: types.DidChangeWorkspaceFol
 
 async def files_changed(ls: CodemlmServer, params: types.DidChangeWatchedFilesParams) -> None:
     """Scans files again that changed on disk and whose findings are on show."""
+    names = {PurePath(path_of(change.uri) or "").name for change in params.changes}
+    if names & {OWN_FILE, SHARED_FILE}:
+        ls.read_config_again()
     for change in params.changes:
         await ls.files.changed(change.uri)
 
@@ -308,7 +316,7 @@ def restart(ls: CodemlmServer, *_: Any) -> None:
 def show_model(ls: CodemlmServer, *_: Any) -> dict[str, str]:
     """What is known of the model."""
     try:
-        facts = dict(product.model_facts(ls.settings.model))
+        facts = dict(product.model_facts(ls.config_for(None).model_folder))
     except CodemlmError as error:
         ls.window_show_message(types.ShowMessageParams(types.MessageType.Error, str(error)))
         return {"error": str(error)}

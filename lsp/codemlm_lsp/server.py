@@ -20,7 +20,10 @@ from pygls.protocol import default_converter
 from pygls.uris import from_fs_path
 
 from codemlm import __version__
-from codemlm.errors import CodemlmError
+from codemlm.config import Config, combine
+from codemlm.config_files import ConfigFiles, environment_layers
+from codemlm.discovery import WalkRules
+from codemlm.errors import CodemlmError, ConfigError
 from codemlm.rule_pages import rule_markdown
 from codemlm.rules import RULES
 from codemlm_lsp.analysis import Analyst, Known
@@ -92,11 +95,13 @@ class CodemlmServer(LanguageServer):
             self.worker,
             Debouncer(clock or LoopClock()),
             settings_for=self.settings_for,
+            config_for=self.config_for,
             path_of=path_of,
             folder_of=self.folder_of,
             tell=self.publish,
         )
         self.files = Workspace(self)
+        self._configs: dict[str | None, ConfigFiles] = {}
         self._shown: dict[str, set[str]] = {}
         self._told: set[str] = set()
         self._pages = tempfile.TemporaryDirectory(prefix="codemlm-rules-")
@@ -125,6 +130,32 @@ class CodemlmServer(LanguageServer):
         folder = self.folder_of(path)
         return self.settings if folder is None else self.folders[folder]
 
+    def config_for(self, path: str | None) -> Config:
+        """The configuration for a path: the nearest file's, below what the client set.
+
+        One that cannot be used is shown as a message, and left out.
+        """
+        folder = self.folder_of(path)
+        layers = [*environment_layers(os.environ), self.settings_for(path).layer]
+        try:
+            if folder not in self._configs:
+                self._configs[folder] = ConfigFiles(layers)
+            return self._configs[folder].of_file(path or os.path.join(folder or "", "x.py")).config  # noqa: PTH118
+        except ConfigError as error:
+            self.tell_once(types.MessageType.Error, f"codemlm: {error}")
+            return combine(layers[-1:]).config
+
+    def walk_rules(self, folder: str) -> WalkRules:
+        """What a scan of the workspace leaves out in a folder."""
+        return self.config_for(os.path.join(folder, "x.py")).walk_rules()  # noqa: PTH118
+
+    def read_config_again(self) -> None:
+        """Takes note that configuration files changed."""
+        self._configs.clear()
+        self.forget_messages()
+        self.analyst.restart()
+        self.refresh()
+
     def read_settings(self, given: object, base: Settings) -> Settings:
         """Settings out of what the client sent; what is wrong with them is shown."""
         settings, problems = parse_settings(given, base)
@@ -139,8 +170,9 @@ class CodemlmServer(LanguageServer):
         if before == (self.settings, self.folders):
             return
         self.heat_map = any(s.heat_map for s in (settings, *folders.values()))
-        old = {(s.model, s.threads) for s in (before[0], *before[1].values())}
-        new = {(s.model, s.threads) for s in (settings, *folders.values())}
+        old = _models_of(before[0], *before[1].values())
+        new = _models_of(settings, *folders.values())
+        self._configs.clear()
         self.analyst.restart(models=old != new)
         self.refresh()
 
@@ -278,6 +310,10 @@ class _SocketWriter:
     def close(self) -> None:
         """Closes the connection."""
         self._writer.close()
+
+
+def _models_of(*settings: Settings) -> list[object]:
+    return [one.table.get(key) for one in settings for key in ("model", "threads")]
 
 
 def _rule_pages(folder: Path) -> dict[str, str]:

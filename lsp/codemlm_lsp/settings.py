@@ -1,15 +1,21 @@
-"""What the client may set: parsed once, unknown keys named, bad values left at their defaults."""
+"""What the client may set: keys of the configuration, and those of the server alone.
+
+Clients write keys as they like, ``minConfidence`` or ``min-confidence``. They stand above the
+configuration files. What is wrong is named, and left at what it was.
+"""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from codemlm.commands import check_rules
-from codemlm.errors import UsageError
+from codemlm.config import KEYS, Layer, combine
+from codemlm.errors import ConfigError
+
+ORIGIN = "the editor's settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,32 +23,23 @@ class Settings:
     """Settings of the server, or of one workspace folder.
 
     Attributes:
-        min_confidence: least confidence of a finding; None: the model's threshold.
-        select, ignore: prefixes of rule codes.
+        table: keys of the configuration, with values as in its files.
         debounce_ms: pause in typing after which a text is scanned.
         heat_map: whether inlay hints show how likely doubtful leaves are.
         code_lens: whether functions show their most surprising leaf.
         workspace_diagnostics: whether all files of the workspace are scanned, not only open ones.
-        model: folder of the model; None: the one that comes with codemlm.
-        threads: of the model; None: one a core, at most 8.
     """
 
-    min_confidence: float | None = None
-    select: tuple[str, ...] = ("",)
-    ignore: tuple[str, ...] = ()
+    table: Mapping[str, object] = field(default_factory=dict)
     debounce_ms: int = 150
     heat_map: bool = False
     code_lens: bool = False
     workspace_diagnostics: bool = False
-    model: Path | None = None
-    threads: int | None = None
 
-
-KEYS = {
-    "".join(part.title() if i else part for i, part in enumerate(f.name.split("_"))): f.name
-    for f in fields(Settings)
-}
-"""Names that clients use, and those of ``Settings``."""
+    @property
+    def layer(self) -> Layer:
+        """The configuration's keys, to stand above its files."""
+        return Layer(self.table, ORIGIN)
 
 
 def parse_settings(given: Any, base: Settings) -> tuple[Settings, list[str]]:
@@ -62,24 +59,27 @@ def parse_settings(given: Any, base: Settings) -> tuple[Settings, list[str]]:
     found, problems = base, list[str]()
     entries: Mapping[str, Any] = given
     for key, value in entries.items():
-        name = KEYS.get(key)
-        if name is None:
-            near = difflib.get_close_matches(str(key), KEYS, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
-            problems.append(f"there is no setting {key!r}{meant}")
-            continue
+        name = re.sub("([A-Z])", r"-\1", str(key)).lower().replace("_", "-")
         if value is None:
             continue
         try:
-            found = replace(found, **{name: _CHECKS[name](value)})
-        except (UsageError, ValueError, TypeError) as error:
-            problems.append(f"{key}: {error}")
+            if name in _OWN:
+                found = replace(found, **{name.replace("-", "_"): _OWN[name](value)})
+            elif name in KEYS:
+                combine([Layer({name: value}, ORIGIN)])
+                found = replace(found, table={**found.table, name: value})
+            else:
+                near = difflib.get_close_matches(name, [*KEYS, *_OWN], n=1)
+                meant = f"; did you mean {near[0]!r}?" if near else ""
+                problems.append(f"there is no setting {key!r}{meant}")
+        except (ConfigError, ValueError) as error:
+            problems.append(str(error) if isinstance(error, ConfigError) else f"{key}: {error}")
     return found, problems
 
 
-def _number(value: Any, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ValueError(f"a number from {low:g} to {high:g} is wanted, not {value!r}")
+def _milliseconds(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 60_000:
+        raise ValueError(f"milliseconds from 0 to 60000 are wanted, not {value!r}")
     return value
 
 
@@ -89,28 +89,9 @@ def _flag(value: Any) -> bool:
     return value
 
 
-def _codes(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(code, str) for code in value):
-        raise ValueError(f"a list of rule codes is wanted, not {value!r}")
-    codes = tuple(code.upper() for code in value)
-    check_rules(codes)
-    return codes
-
-
-def _folder(value: Any) -> Path:
-    if not isinstance(value, str):
-        raise ValueError(f"the path of a folder is wanted, not {value!r}")
-    return Path(value).expanduser()
-
-
-_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "min_confidence": lambda value: _number(value, 0, 1),
-    "select": lambda value: _codes(value) or ("",),
-    "ignore": _codes,
-    "debounce_ms": lambda value: int(_number(value, 0, 60_000)),
-    "heat_map": _flag,
-    "code_lens": _flag,
-    "workspace_diagnostics": _flag,
-    "model": _folder,
-    "threads": lambda value: int(_number(value, 1, 256)),
+_OWN: dict[str, Callable[[Any], Any]] = {
+    "debounce-ms": _milliseconds,
+    "heat-map": _flag,
+    "code-lens": _flag,
+    "workspace-diagnostics": _flag,
 }

@@ -106,8 +106,8 @@ class Workspace:
         self._server.show(uri, None, [] if found is None else found.diagnostics)
 
     def _paths(self) -> list[str]:
-        folders = list(self._server.folders)
-        return [t.path for t in Discovery().files(folders) if isinstance(t, Target)]
+        folders, rules = list(self._server.folders), self._server.walk_rules
+        return [t.path for t in Discovery(rules).files(folders) if isinstance(t, Target)]
 
     async def _of_file(self, uri: str, path: str) -> OnDisk | None:
         server = self._server

@@ -202,7 +202,7 @@ async def test_settings_come_from_the_client_and_may_change(tmp_path: Path) -> N
         assert await editor.said.get() == (
             "codemlm settings: there is no setting 'ignor'; did you mean 'ignore'?"
         )
-        assert "minConfidence: a number from 0 to 1 is wanted" in await editor.said.get()
+        assert "the editor's settings: min-confidence" in await editor.said.get()
         editor.open(uri, BUG)
         assert len(await editor.shown(uri)) == 1
         settings = {"codemlm": {"ignore": ["cm1"]}}
@@ -286,3 +286,27 @@ async def test_untitled_and_foreign_and_excluded_texts(tmp_path: Path) -> None:
         assert len(await editor.shown("file:///bom.py")) == 1
         editor.open("file:///half.py", "x = '\ud800'\n" + BUG)
         assert len(await editor.shown("file:///half.py")) == 1
+
+
+async def test_configuration_files_hold_and_may_change(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+    (one / "codemlm.toml").write_text('ignore = ["CM101"]\n')
+    (two / "codemlm.toml").write_text('extend-exclude = ["old"]\n')
+    async with serving(folders=(one, two)) as editor:
+        first, second = (folder / "a.py" for folder in (one, two))
+        editor.open(first.as_uri(), BUG)
+        assert await editor.shown(first.as_uri()) == []
+        editor.open((two / "old" / "a.py").as_uri(), BUG)
+        assert await editor.shown((two / "old" / "a.py").as_uri()) == []
+        editor.open(second.as_uri(), BUG)
+        assert len(await editor.shown(second.as_uri())) == 1
+        (one / "codemlm.toml").write_text("ignore = []\n")
+        change = types.FileEvent((one / "codemlm.toml").as_uri(), types.FileChangeType.Changed)
+        editor.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([change]))
+        assert len(await editor.shown(first.as_uri())) == 1
+        (one / "codemlm.toml").write_text("ignores = []\n")
+        editor.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([change]))
+        assert "unknown key 'ignores'; did you mean 'ignore'?" in await editor.said.get()
+        assert len(await editor.shown(first.as_uri())) == 1
