@@ -202,9 +202,8 @@ class Scorer:
                 unit = int(np.flatnonzero(encoded.unit_leaf == leaf)[0])
                 window = next(w for w in plans[id(file)] if unit < w.last)
                 start, stop = shifted_window(encoded, unit, window, size, self.margin)
-                units = show(encoded, start, stop)
                 judge = np.arange(start, stop) == unit
-                batch.fill(index, encoded, units, np.random.default_rng([start, _SHIFTED]), judge)
+                fill_window(batch, index, file, start, stop, judge, salt=_SHIFTED)
             for _, scores in self._run(batch, [file for file, _ in chunk]):
                 found += scores
         return found
@@ -313,6 +312,7 @@ def fill_window(
     judge: np.ndarray,
     *,
     masked: bool = False,
+    salt: int = 0,
 ) -> None:
     """Writes units [start, stop) of a file into a row of a batch.
 
@@ -326,12 +326,13 @@ def fill_window(
         start, stop: the window.
         judge: bool (stop - start,): units to judge.
         masked: whether those are masked.
+        salt: for other slots and another choice of names than without it.
     """
     units = show(file.encoded, start, stop)
     if masked:
         units.state[judge] = MASKED
         units.target[judge] = units.text[judge]
-    seed = file.seed_of(start, stop)
+    seed = file.seed_of(start, stop) ^ salt
     rng = np.random.default_rng(seed)
     batch.fill(row, file.encoded, units, rng, judge, file.names_for(seed))
 
