@@ -165,6 +165,7 @@ class Session:
         self.scorer = RememberingScorer(scanner.scorer)
         self.scanner = copy.copy(scanner)
         self.scanner.scorer = self.scorer
+        self.scanner.cache = None  # the session remembers more
 
     def scan(self, source: SourceFile, check: Callable[[], None] = lambda: None) -> View | Failure:
         """What a scan of the text finds.
