@@ -254,7 +254,8 @@ class Scanner:
             limit = options.max_bytes * (NOTEBOOK_BYTES if is_notebook(target.path) else 1)
             explicit = target.explicit
             read = read_source(target.path, explicit=explicit, limit=limit)
-        passed_over = not (explicit or options.include_generated)
+        # a notebook's JSON has nothing but literals
+        passed_over = not (explicit or options.include_generated or is_notebook(target.path))
         if isinstance(read, SourceFile) and passed_over and is_generated(read.source):
             return FileResult(read.path, read.source, is_generated=True)
         return read

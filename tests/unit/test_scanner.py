@@ -287,6 +287,15 @@ def test_generated_files_are_passed_over_unless_named(tmp_path: Path) -> None:
         assert (result.is_generated, not result.findings) == (is_generated, is_generated)
 
 
+def test_notebooks_are_no_tables_of_data(tmp_path: Path) -> None:
+    path = tmp_path / "a.ipynb"
+    cells = [{"cell_type": "code", "source": BUG, "outputs": ["1"] * 2000}]
+    path.write_text(json.dumps({"cells": cells, "metadata": {}}))
+    (result,) = make_scanner().scan([Target(str(path), explicit=False)])
+    assert isinstance(result, FileResult)
+    assert result.findings and not result.is_generated
+
+
 def test_nothing_is_said_of_what_does_not_parse() -> None:
     result = scan_text(f"def f(:\n    x = 1\n\n\n{BUG}rows = rows = )\n")
     assert result.num_errors
