@@ -196,7 +196,7 @@ def _unquoted(name: bytes) -> bytes:
 
     def plain(match: re.Match[bytes]) -> bytes:
         what = match[1]
-        return bytes([int(what, 8)]) if what.isdigit() else _ESCAPED.get(what, what)
+        return bytes([int(what, 8) & 0xFF]) if len(what) == 3 else _ESCAPED.get(what, what)
 
     return _ESCAPE.sub(plain, name[1 : name.rindex(b'"')])
 

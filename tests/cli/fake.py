@@ -5,7 +5,9 @@ The fake dislikes the leaves in WRONG, each by so much, and would rather see ano
 
 from __future__ import annotations
 
+import itertools
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -91,12 +93,26 @@ def identify(folder: Path | None) -> tuple[str, Calibration]:
     return "fake", DOUBT_ALONE
 
 
+def kill_at(number: int) -> None:
+    """Kills the process just before it replaces a file for the ``number``-th time."""
+    calls, replace = itertools.count(1), os.replace
+
+    def replace_or_die(source: str, target: str) -> None:
+        if next(calls) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, target)
+
+    os.replace = replace_or_die  # type: ignore[assignment]
+
+
 def main() -> int:
     """The command line with the fake."""
     from codemlm import cli, commands, scan_command
 
     commands.load_model = load
     commands.identify_model = identify
+    if os.environ.get("FAKE_KILL_AT"):
+        kill_at(int(os.environ["FAKE_KILL_AT"]))
     if os.environ.get("FAKE_CRASH"):
         scan_command.scan = lambda request: 1 // 0
     return cli.main()

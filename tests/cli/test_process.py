@@ -89,6 +89,34 @@ def test_interrupt_is_quiet(tmp_path: Path) -> None:
     assert (process.returncode, stdout, stderr) == (cli.INTERRUPTED, b"", b"")
 
 
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_killed_scan_leaves_sources_whole(tmp_path: Path, number: int) -> None:
+    fixed = BUG.replace("return rows", "return cols")
+    for name in "abcd":
+        (tmp_path / f"{name}.py").write_text(BUG)
+    environment = {"FAKE_KILL_AT": str(number), "CODEMLM_CACHE_DIR": str(tmp_path / "cache")}
+    options = ("scan", "--fix", "--unsafe-fixes")
+    code, _, _ = run(*options, cwd=tmp_path, env=environment)
+    assert code == -signal.SIGKILL
+    texts = [path.read_text() for path in sorted(tmp_path.glob("*.py"))]
+    assert texts == [fixed] * (number - 1) + [BUG] * (5 - number)
+    environment["FAKE_KILL_AT"] = ""
+    assert run(*options, "-q", cwd=tmp_path, env=environment)[0] == 0
+    assert {path.read_text() for path in tmp_path.glob("*.py")} == {fixed}
+
+
+def test_a_killed_scan_leaves_the_baseline_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(BUG)
+    assert run("scan", "--write-baseline", cwd=tmp_path)[0] == 0
+    before = (tmp_path / "codemlm-baseline.json").read_bytes()
+    (tmp_path / "a.py").write_text("x = 1\n")
+    options = ("scan", "--baseline", "codemlm-baseline.json")
+    assert run(*options, cwd=tmp_path, env={"FAKE_KILL_AT": "1"})[0] == -signal.SIGKILL
+    assert (tmp_path / "codemlm-baseline.json").read_bytes() == before
+    assert run(*options, cwd=tmp_path)[0] == 0
+    assert (tmp_path / "codemlm-baseline.json").read_bytes() != before
+
+
 @pytest.mark.parametrize("debug", [False, True])
 def test_a_crash_is_an_error_and_no_finding(tmp_path: Path, debug: bool) -> None:
     environment = {"FAKE_CRASH": "1", "CODEMLM_DEBUG": "1" if debug else ""}
