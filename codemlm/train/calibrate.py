@@ -3,7 +3,7 @@
 The trees are fitted on some repositories, the logistic functions of their margins on others, so
 that a confidence is a measured probability on code never seen, with one mistake in so many lines.
 The default threshold is the confidence that clean code exceeds no more often than an alert budget
-allows, undefined names included.
+allows; undefined names of clean code count by the share of them that are no mistakes.
 """
 
 from __future__ import annotations
@@ -35,10 +35,12 @@ class FitSettings:
 
     Attributes:
         lines_per_bug: lines of code in which one mistake is assumed.
-        budget: alarms in 1,000 lines of clean code that the default threshold allows.
+        budget: false alarms in 1,000 lines of clean code that the default threshold allows.
         emphasis: how many times more mistakes count while trees grow; their margins are mapped to
             probabilities afterwards.
         penalty: of the logistic functions' slopes.
+        undefined: share of reported undefined names that are mistakes, mended or not: known by
+            reading them (see `dev/LOG.md`), for rows only know the mended ones.
         boost: how trees are fitted.
     """
 
@@ -46,6 +48,7 @@ class FitSettings:
     budget: float = 0.5
     emphasis: float = 10.0
     penalty: float = 0.1
+    undefined: float = 0.93
     boost: BoostSettings = field(default_factory=BoostSettings)
 
 
@@ -136,7 +139,7 @@ def fit(train: Rows, held_out: Rows, settings: FitSettings) -> Calibration:
     made = Calibration(
         single=pruned(single, of_single),
         verified=pruned(verified, of_verified),
-        undefined=undefined_precision([train, held_out], lines),
+        undefined=settings.undefined,
     )
     confidence = confidences(held_out, made)
     threshold = _threshold(held_out, confidence, made.undefined, settings)
@@ -172,22 +175,13 @@ def confidences(rows: Rows, calibration: Calibration) -> np.ndarray:
     return found
 
 
-def undefined_precision(parts: Sequence[Rows], lines_per_bug: float) -> float:
-    """How many of the undefined names are mistakes, with one mistake in so many lines.
-
-    A mistake that is an undefined name counts once, however often the name is read. One more false
-    one than there are keeps the figure below 1.
-    """
-    right = wrong = 0.0
-    for rows in parts:
-        share = rate(rows, lines_per_bug)
-        right += share * float(rows.bugs[:, 0] @ rows.bugs[:, 2])
-        wrong += float((rows.undefined[:, 0] == CLEAN).sum())
-    return round(right / (right + wrong + 1.0), 4)
-
-
 def _clean_undefined(rows: Rows) -> int:
     return int((rows.undefined[:, 0] == CLEAN).sum())
+
+
+def _false_alarms(rows: Rows, undefined: float) -> float:
+    """How many undefined names of clean code are expected to be none."""
+    return _clean_undefined(rows) * (1.0 - undefined)
 
 
 def _threshold(
@@ -195,8 +189,8 @@ def _threshold(
 ) -> float:
     clean = rows.kind == CLEAN
     alarms = np.repeat(confidence[clean], rows.weight[clean].astype(np.int64))
-    every = np.append(alarms, np.full(_clean_undefined(rows), undefined))
-    return threshold_for(every, settings.budget * float(rows.lines.sum()) / 1000)
+    allowed = settings.budget * float(rows.lines.sum()) / 1000 - _false_alarms(rows, undefined)
+    return threshold_for(alarms, max(allowed, 0.0))
 
 
 def _notes(
@@ -212,7 +206,7 @@ def _notes(
     clean, wrong = rows.kind == CLEAN, rows.kind == WRONG
     above = confidence >= threshold
     alarms = float(rows.weight[clean & above].sum())
-    alarms += _clean_undefined(rows) * (undefined >= threshold)
+    alarms += _false_alarms(rows, undefined) * (undefined >= threshold)
     best: dict[int, float] = defaultdict(float)
     for bug, value in zip(rows.bug[wrong].tolist(), confidence[wrong].tolist(), strict=True):
         best[bug] = max(best[bug], value)

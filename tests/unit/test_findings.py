@@ -233,6 +233,18 @@ def test_a_misspelt_member_is_compared_with_names_of_the_file_and_common_ones() 
     assert context.possible(leaves["length"], [])[0].text == "lenght"
 
 
+def test_many_undefined_names_are_each_less_sure() -> None:
+    def confidences(source: bytes) -> set[float]:
+        parsed = parse(source)
+        undefined = {name.leaf: name.candidates for name in undefined_names(parsed)}
+        return {round(f.confidence, 6) for f in judge(parsed, [], {}, undefined, Calibration())}
+
+    assert confidences(b"def f(x): return x, aa, bb, cc, aa\n") == {Calibration().undefined}
+    assert confidences(b"def f(x): return x, aa, bb, cc, dd\n") == {
+        round(Calibration().undefined * 3 / 4, 6)
+    }
+
+
 def test_an_undefined_name_that_is_a_member_gets_its_prefix() -> None:
     source = SHAPE.replace("height):", "other):")
     parsed = parse(source.encode())

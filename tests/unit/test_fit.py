@@ -18,7 +18,7 @@ from codemlm.evaluation.rescoring import WindowScorer
 from codemlm.injection import Kind
 from codemlm.train import collect
 from codemlm.train.boost import BoostSettings
-from codemlm.train.calibrate import FitSettings, confidences, fit, weights
+from codemlm.train.calibrate import FitSettings, _threshold, confidences, fit, weights
 from codemlm.train.fit_commands import collect_command, fit_command
 from codemlm.train.rows import BESIDE, CLEAN, WRONG, Rows, merged
 
@@ -147,9 +147,16 @@ def test_a_fit_holds_its_budget_and_its_probabilities() -> None:
     assert share == pytest.approx(80_000 / 800 / 202)
     found = confidences(held_out, made)
     assert found[:200].mean() > found[200:].mean()
-    # 2 of 202 mistakes are undefined names, with one false one in each
-    right = (100 + 50) * 2 / 202
-    assert made.undefined == pytest.approx(right / (right + 3), abs=1e-4)
+    assert made.undefined == SETTINGS.undefined
+
+
+def test_undefined_names_of_clean_code_count_as_alarms_by_the_share_of_false_ones() -> None:
+    rows = made_rows(1, ("a/1", "a/2"))  # 40,000 lines, one undefined name in clean code
+    confidence = np.linspace(1.0, 0.0, len(rows.kind))
+    clean = confidence[rows.kind == CLEAN]
+    settings = replace(SETTINGS, budget=3 / 40)
+    assert clean[3] < _threshold(rows, confidence, 1.0, settings) <= clean[2]
+    assert clean[2] < _threshold(rows, confidence, 0.0, settings) <= clean[1]
 
 
 def test_repositories_are_never_fitted_and_calibrated_on() -> None:
