@@ -55,7 +55,10 @@ def parse_settings(given: Any, base: Settings) -> tuple[Settings, list[str]]:
         return base, [f"settings are an object, not {given!r}"]
     for outer in ("codemlm", "settings"):
         inner = given.get(outer)
-        given = inner if isinstance(inner, Mapping) else given
+        if isinstance(inner, Mapping):
+            given = inner
+        elif inner in ([], None):  # what Lua makes of an empty table
+            given = {key: value for key, value in given.items() if key != outer}
     found, problems = base, list[str]()
     entries: Mapping[str, Any] = given
     for key, value in entries.items():

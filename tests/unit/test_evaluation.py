@@ -66,6 +66,8 @@ def near_sum(arrays: Mapping[str, np.ndarray], count: int) -> tuple[np.ndarray, 
         around += np.take_along_axis(padded, np.maximum(positions, 0) + i, 1) * (i + 1)
     keep = (around % 97).astype(np.float32) / 10 - 5
     logits = np.cos(around[..., None] * np.arange(1, count + 1)).astype(np.float32)
+    padding = arrays["candidate_ids"][:, :, 0] == 0  # as many as the widest window of a batch needs
+    logits[:, :, count - padding.shape[1] :] -= 1e4 * padding[:, None, :]
     return keep, logits
 
 

@@ -1,0 +1,235 @@
+"""Latency of the language server, driven over its standard input and output as an editor does.
+
+    python benchmarks/lsp_latency.py --file LONG.py --folder PROJECT --out benchmarks/runs/DATE-lsp.md
+
+Three figures: from an edit of a long file to its diagnostics; what typing at ten changes a second
+leaves behind; and how soon a hover is answered while the workspace is scanned.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+DEBOUNCE_MS = 150
+TYPED = [
+    "total = 0",
+    "print(self)",
+    "value = len(name)",
+    "if value is None: return",
+    "name = name.strip()",
+]
+"""Statements that are typed; brackets come in pairs, as editors put them."""
+
+
+class Server:
+    """A server process, and what it sent."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self._number = 0
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self.published: asyncio.Queue[tuple[float, int]] = asyncio.Queue()
+        self._reading = asyncio.create_task(self._read())
+
+    @classmethod
+    async def start(cls, command: list[str], folder: Path) -> Server:
+        """A server that was initialised for a workspace folder."""
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        server = cls(process)
+        await server.ask(
+            "initialize",
+            {
+                "processId": os.getpid(),
+                "capabilities": {"textDocument": {"publishDiagnostics": {}}},
+                "workspaceFolders": [{"uri": folder.as_uri(), "name": folder.name}],
+                "initializationOptions": {"debounceMs": DEBOUNCE_MS},
+            },
+        )
+        server.tell("initialized", {})
+        return server
+
+    def tell(self, method: str, params: Any, **more: Any) -> None:
+        """Sends a message."""
+        assert self.process.stdin is not None
+        content = {"jsonrpc": "2.0", "method": method, "params": params, **more}
+        body = json.dumps(content).encode()
+        self.process.stdin.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+    async def ask(self, method: str, params: Any) -> Any:
+        """The answer to a request."""
+        self._number += 1
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._answers[self._number] = answer
+        self.tell(method, params, id=self._number)
+        return await answer
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        while head := await self.process.stdout.readuntil(b"\r\n\r\n"):
+            length = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
+            message = json.loads(await self.process.stdout.readexactly(length))
+            if message.get("method") == "textDocument/publishDiagnostics":
+                version = message["params"].get("version") or 0
+                self.published.put_nowait((time.perf_counter(), version))
+            elif "id" in message and "method" not in message:
+                self._answers.pop(message["id"]).set_result(message.get("result"))
+
+    async def shown(self, version: int) -> float:
+        """When the diagnostics of a version came."""
+        while True:
+            when, found = await self.published.get()
+            if found == version:
+                return when
+
+    def memory_mb(self) -> float:
+        """Resident set of the process."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) / 1024
+
+    async def stop(self) -> None:
+        """Says goodbye."""
+        self._reading.cancel()
+        self.tell("shutdown", None, id=0)
+        self.tell("exit", None)
+        await self.process.wait()
+
+
+class Document:
+    """An open file whose middle is typed in."""
+
+    def __init__(self, server: Server, path: Path, lines: int) -> None:
+        self.server, self.uri, self.version = server, (path.parent / "edited.py").as_uri(), 1
+        text = "\n".join(path.read_text("utf-8").splitlines()[:lines]) + "\n"
+        self.lines = text.count("\n")
+        starts = text.splitlines()
+        middle = next(
+            i
+            for i in range(len(starts) // 2, len(starts))
+            if starts[i].startswith("        ") and starts[i - 1].endswith(":")
+        )
+        self.place, self.column = (middle, 8), 8
+        document = {"uri": self.uri, "languageId": "python", "version": 1, "text": text}
+        server.tell("textDocument/didOpen", {"textDocument": document})
+
+    def put(self, text: str) -> int:
+        """Types; returns the version."""
+        self.version += 1
+        at = {"line": self.place[0], "character": self.column}
+        change = {"range": {"start": at, "end": at}, "text": text}
+        document = {"uri": self.uri, "version": self.version}
+        params = {"textDocument": document, "contentChanges": [change]}
+        self.server.tell("textDocument/didChange", params)
+        self.column = 8 if text.startswith("\n") else self.column + len(text)
+        self.place = (self.place[0] + text.count("\n"), 0)
+        return self.version
+
+
+def keys(count: int) -> list[str]:
+    """So many key strokes; a pair of brackets and its content are one."""
+    strokes: list[str] = []
+    while len(strokes) < count:
+        statement = TYPED[len(strokes) % len(TYPED)]
+        head, bracket, rest = statement.partition("(")
+        strokes += [*head, *([bracket + rest] if bracket else []), "\n        "]
+    return strokes[:count]
+
+
+def quantiles(values: list[float]) -> str:
+    """Median, 95th percentile and largest of seconds, in milliseconds."""
+    ranked = sorted(values)
+    picked = (ranked[len(ranked) // 2], ranked[int(0.95 * (len(ranked) - 1))], ranked[-1])
+    return " | ".join(f"{1000 * value:.0f}" for value in picked)
+
+
+async def measure(given: argparse.Namespace) -> list[str]:
+    """The rows of the table."""
+    command = [sys.executable, "-m", "codemlm", "server", "--threads", str(given.threads)]
+    server = await Server.start(command, given.folder)
+    document = Document(server, given.file, given.lines)
+    opened = time.perf_counter()
+    first = await server.shown(1) - opened
+    rows = [f"| open, {document.lines} lines, model loaded | {quantiles([first])} |"]
+    after: list[float] = []
+    for stroke in keys(given.edits):
+        begun = time.perf_counter()
+        after.append(await server.shown(document.put(stroke)) - begun - DEBOUNCE_MS / 1000)
+    rows.append(f"| edit to diagnostics, without the debounce | {quantiles(after)} |")
+
+    memory = server.memory_mb()
+    begun = time.perf_counter()
+    version = document.version
+    for number, stroke in enumerate(keys(10 * given.seconds)):
+        await asyncio.sleep(max(0.0, begun + number / 10 - time.perf_counter()))
+        version = document.put(stroke)
+    last = time.perf_counter()
+    rest = await server.shown(version) - last - DEBOUNCE_MS / 1000
+    rows.append(
+        f"| after {given.seconds} s of typing, last key to diagnostics | {quantiles([rest])} |"
+    )
+    grown = server.memory_mb() - memory
+    note = f"memory {memory:.0f} MB before that typing, {grown:+.0f} MB after it"
+
+    scan = asyncio.create_task(
+        server.ask("workspace/executeCommand", {"command": "codemlm.scanWorkspace"})
+    )
+    waits: list[float] = []
+    position = {"line": 5, "character": 8}
+    while not scan.done() and len(waits) < 200:
+        begun = time.perf_counter()
+        params = {"textDocument": {"uri": document.uri}, "position": position}
+        await server.ask("textDocument/hover", params)
+        waits.append(time.perf_counter() - begun)
+        await asyncio.sleep(0.1)
+    rows.append(f"| hover during a workspace scan ({len(waits)}) | {quantiles(waits)} |")
+    scan.cancel()
+    await server.stop()
+    return [*rows, "", f"{note}."]
+
+
+def main() -> None:
+    """Measures, and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--file", type=Path, required=True)
+    parser.add_argument("--lines", type=int, default=1000)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--edits", type=int, default=60)
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    given.file, given.folder = given.file.resolve(), given.folder.resolve()
+    rows = asyncio.run(measure(given))
+    load = os.getloadavg()[0]
+    text = "\n".join(
+        [
+            f"# Language server, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
+            "",
+            f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+            f"{given.threads} threads, load average {load:.1f}; Python {platform.python_version()}.",
+            f"{given.file.name}, {given.edits} edits one by one, then {given.seconds} s of typing.",
+            "",
+            "| what | p50 ms | p95 ms | max ms |",
+            "| :--- | ---: | ---: | ---: |",
+            *rows,
+            "",
+        ]
+    )
+    print(text)
+    if given.out is not None:
+        given.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
