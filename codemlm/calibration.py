@@ -79,6 +79,19 @@ class Logistic:
         found: np.ndarray = self.intercept + values.astype(np.float64) @ np.array(self.coefficients)
         return found
 
+    def contributions(self, row: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """What each feature adds to a row's logit, and last the mean of others: float64 (F + 1,).
+
+        They sum to the logit.
+
+        Args:
+            row: of the map's features (F,).
+            others: rows to compare with (N, F); none: a row of zeros.
+        """
+        mean = others.mean(axis=0, dtype=np.float64) if len(others) else np.zeros(len(row))
+        weights = np.array(self.coefficients)
+        return np.append(weights * (row - mean), self.intercept + mean @ weights)
+
     def as_json(self) -> dict[str, Any]:
         """What ``_map`` reads."""
         coefficients = list(self.coefficients)
@@ -98,6 +111,12 @@ class Boosted:
     def logits(self, values: np.ndarray) -> np.ndarray:
         """Logits that rows of the map's features (N, F) are wrong: float64 (N,)."""
         return self.intercept + self.slope * self.trees.margins(values)
+
+    def contributions(self, row: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """As of a logistic function; see ``Ensemble.contributions``."""
+        found = self.slope * self.trees.contributions(row, others)
+        found[-1] += self.intercept
+        return found
 
     def as_json(self) -> dict[str, Any]:
         """What ``_map`` reads."""
@@ -155,10 +174,29 @@ class Calibration:
 
     def logits(self, rows: np.ndarray) -> np.ndarray:
         """The logits of ``confidences``."""
-        verified = rows.shape[1] == len(VERIFIED_FEATURES)
+        used, columns = self._map_of(rows.shape[1])
+        return used.logits(rows[:, columns])
+
+    def contributions(self, row: np.ndarray, others: np.ndarray) -> dict[str, float]:
+        """What each feature adds to the logit of a leaf, compared with other leaves.
+
+        Args:
+            row: of SINGLE_FEATURES or of VERIFIED_FEATURES (F,).
+            others: rows of the same features (N, F).
+
+        Returns:
+            Nats by feature, and under the empty name what the others have; the logit is their sum.
+        """
+        used, columns = self._map_of(len(row))
+        found = used.contributions(row[columns], others[:, columns])
+        return dict(zip((*used.features, ""), found.tolist(), strict=True))
+
+    def _map_of(self, width: int) -> tuple[Logistic | Boosted, list[int]]:
+        """The map for rows of so many columns, and which of them it asks for."""
+        verified = width == len(VERIFIED_FEATURES)
         names = VERIFIED_FEATURES if verified else SINGLE_FEATURES
         used = self.verified if verified else self.single
-        return used.logits(rows[:, [names.index(name) for name in used.features]])
+        return used, [names.index(name) for name in used.features]
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Calibration:

@@ -11,17 +11,14 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from codemlm import __version__
 from codemlm.errors import CodemlmError, UsageError
-from codemlm.options import config_layers, config_options, together
+from codemlm.options import OUTPUT_OPTIONS, config_options, config_request
 from codemlm.terminal import use_utf8
-
-if TYPE_CHECKING:
-    from codemlm.config_files import ConfigRequest
 
 ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 COMPLETION_VARIABLE = "_CODEMLM_COMPLETE"
@@ -40,12 +37,13 @@ EXTRAS = {
 """Packages that come with an extra, and which."""
 
 MOUNTED = {
+    "explain": ("codemlm.questions", "explain_command", "Tell why a place is a finding, or not."),
     "train": ("codemlm.train.__main__", "main", "Train and export models (needs codemlm[train])."),
     "corpus": ("codemlm_corpus.cli", "main", "Build training corpora (needs codemlm[corpus])."),
     "server": ("codemlm_lsp.command", "server_command", "Serve an editor (LSP)."),
     "eval": ("codemlm.evaluation.command", "eval_command", "Measure a model on known bugs."),
 }
-"""Commands of other packages: module, object, and what the overview says of them."""
+"""Commands of other modules: module, object, and what the overview says of them."""
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -75,36 +73,6 @@ def cli() -> None:
     """Finds the tokens of your code that are probably not what you meant."""
 
 
-_SHARED = together(
-    click.option(
-        "-o",
-        "--output-file",
-        type=click.Path(),
-        metavar="FILE",
-        help="Write the results to a file.",
-    ),
-    click.option(
-        "--color",
-        type=click.Choice(["auto", "always", "never"]),
-        default="auto",
-        show_default=True,
-        help="Colours. NO_COLOR and FORCE_COLOR are obeyed.",
-    ),
-    click.option(
-        "--stdin-filename",
-        default="<stdin>",
-        metavar="NAME",
-        help="Name of what `-` reads from standard input.",
-    ),
-)
-
-
-def _config_request(given: dict[str, Any]) -> ConfigRequest:
-    from codemlm.config_files import ConfigRequest
-
-    return ConfigRequest(config_layers(given), given["config"], given["isolated"])
-
-
 @cli.command("scan")
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @config_options()
@@ -120,7 +88,7 @@ def _config_request(given: dict[str, Any]) -> ConfigRequest:
 @click.option("--fix", is_flag=True, help="Write suggestions that cannot change what code does.")
 @click.option("--unsafe-fixes", is_flag=True, help="With --fix: write all first suggestions.")
 @click.option("-w", "--watch", is_flag=True, help="Scan again whenever a file changes.")
-@_SHARED
+@OUTPUT_OPTIONS
 def scan_command(**given: Any) -> int:
     """Reports the places of files and folders that are probably wrong.
 
@@ -132,7 +100,7 @@ def scan_command(**given: Any) -> int:
     return scan_command.scan(
         scan_command.ScanRequest(
             paths=given["paths"] or (".",),
-            config=_config_request(given),
+            config=config_request(given),
             output_file=given["output_file"],
             color=given["color"],
             quiet=given["quiet"],
@@ -178,7 +146,7 @@ def scan_command(**given: Any) -> int:
     help="Note the N most doubtful leaves; in JSON, print only them.  [default: 20; all]",
 )
 @config_options("model", "threads")
-@_SHARED
+@OUTPUT_OPTIONS
 def score_command(**given: Any) -> int:
     """Shows how likely each leaf of FILE is, and what would be likelier there."""
     from codemlm.commands import Output, ScoreRequest, score
@@ -193,7 +161,7 @@ def score_command(**given: Any) -> int:
             gate_only=given["gate_only"],
             top=given["top"],
             stdin_filename=given["stdin_filename"],
-            config=_config_request(given).files().of_folder(".").config,
+            config=config_request(given).files().of_folder(".").config,
         )
     )
 
@@ -232,7 +200,7 @@ def config_command(key: str | None, path: str, as_json: bool, **given: Any) -> i
     """Shows the effective configuration and where it comes from, or what KEY means."""
     from codemlm.config_command import key_lines, settings_json, settings_lines
 
-    settings = _config_request(given).files().of_file(path)
+    settings = config_request(given).files().of_file(path)
     if key is not None:
         lines = key_lines(key, settings)
     else:
@@ -248,7 +216,7 @@ def clean_command(**given: Any) -> int:
     """Removes the cache of what was found in files."""
     from codemlm.scan_command import clean_cache
 
-    click.echo(clean_cache(_config_request(given).files().of_folder(".").config))
+    click.echo(clean_cache(config_request(given).files().of_folder(".").config))
     return 0
 
 
@@ -279,7 +247,7 @@ def model_info(everything: bool, **given: Any) -> int:
     """Prints what is known of the model: where it came from and how it was calibrated."""
     from codemlm.commands import model_facts
 
-    config = _config_request(given).files().of_folder(".").config
+    config = config_request(given).files().of_folder(".").config
     facts = model_facts(config.model_folder, everything=everything)
     width = max(len(name) for name, _ in facts)
     for name, value in facts:

@@ -28,7 +28,7 @@ _MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dt
 MEMBER_ROLES = frozenset({Role.ATTRIBUTE, Role.METHOD, Role.ATTRIBUTE_BINDING})
 READ_ROLES = frozenset({Role.READ, Role.CALL, Role.UPDATE, Role.TYPE})
 
-_PARENTS = (
+PARENTS = (
     ("argument_list",),
     ("keyword_argument",),
     ("comparison_operator",),
@@ -149,9 +149,9 @@ class Tables:
 
     @cached_property
     def parent_numbers(self) -> np.ndarray:
-        """Number of every leaf's kind of parent in ``_PARENTS``, ``NONE`` for others."""
+        """Number of every leaf's kind of parent in ``PARENTS``, ``NONE`` for others."""
         found = np.full(self.places.size, NONE)
-        for number, kinds in enumerate(_PARENTS):
+        for number, kinds in enumerate(PARENTS):
             found[self.places.kinds(*kinds)] = number
         return found
 

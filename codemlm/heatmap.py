@@ -107,15 +107,16 @@ def heat_of(
         if score is None:
             found.append(LeafHeat(leaf, None))
         else:
-            alternatives = tuple(_readable(leaf, score.alternatives))
+            alternatives = tuple(
+                Alternative(readable(a.text, leaf.text), a.likelihood) for a in score.alternatives
+            )
             found.append(LeafHeat(leaf, score.likelihood, alternatives, leaf.index in masked))
     return found
 
 
-def _readable(leaf: Leaf, alternatives: Iterable[Alternative]) -> Iterable[Alternative]:
-    """The alternatives with the special ones as the code they stand for."""
-    special = {DELETE_TEXT: "", NEGATE_TEXT: f"not {leaf.text}"}
-    return (Alternative(special.get(a.text, a.text), a.likelihood) for a in alternatives)
+def readable(text: str, shown: str) -> str:
+    """A candidate as the code it stands for, at a leaf that shows ``shown``."""
+    return {DELETE_TEXT: "", NEGATE_TEXT: f"not {shown}"}.get(text, text)
 
 
 def worst(heat: Iterable[LeafHeat], count: int) -> list[LeafHeat]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from codemlm import config_kinds as kinds
 from codemlm.config import KEYS, Key, Layer
 from codemlm.config_kinds import Kind
+
+if TYPE_CHECKING:
+    from codemlm.config_files import ConfigRequest
 
 Decorator = Callable[..., Any]
 
@@ -128,3 +131,35 @@ def _probabilities(key: Key, values: tuple[str, ...]) -> object:
             ) from error
     everything = by_code.get(kinds.ALL_RULES)
     return everything if everything is not None and len(by_code) == 1 else by_code
+
+
+OUTPUT_OPTIONS = together(
+    click.option(
+        "-o",
+        "--output-file",
+        type=click.Path(),
+        metavar="FILE",
+        help="Write the results to a file.",
+    ),
+    click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        show_default=True,
+        help="Colours. NO_COLOR and FORCE_COLOR are obeyed.",
+    ),
+    click.option(
+        "--stdin-filename",
+        default="<stdin>",
+        metavar="NAME",
+        help="Name of what `-` reads from standard input.",
+    ),
+)
+"""Options of commands that print results of files."""
+
+
+def config_request(given: Mapping[str, Any]) -> ConfigRequest:
+    """Where the configuration comes from, by click's parameters."""
+    from codemlm.config_files import ConfigRequest
+
+    return ConfigRequest(config_layers(given), given["config"], given["isolated"])

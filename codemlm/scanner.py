@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from codemlm.alternatives import Context
 from codemlm.cache import FLOOR, Cache, Judged
 from codemlm.calibration import Calibration
-from codemlm.confidence import Doubts
 from codemlm.discovery import Target
 from codemlm.errors import CodemlmError, SourceError
+from codemlm.examination import examine
 from codemlm.filters import ALL_FILTERS, FILTERS, Filter
 from codemlm.findings import Finding, judge
 from codemlm.generated import is_generated
@@ -30,7 +29,6 @@ from codemlm.selection import ScanOptions
 from codemlm.source import Failure, Reason, SourceFile, read_source
 from codemlm.syntax import ParsedFile, parse
 from codemlm.types import Span
-from codemlm.undefined import undefined_names
 from codemlm.units import encode_with_texts
 from codemlm.votes import most_votes, outvoted
 
@@ -39,10 +37,6 @@ __all__ = ["FileResult", "ScanOptions", "Scanner"]
 FIRST_CHUNK_BYTES = 8_000
 CHUNK_BYTES = 256_000
 CHUNK_FILES = 64
-LEAVES_PER_MASKING = 150
-"""One judged leaf in so many may be verified by masking. A masked leaf costs a window of its own:
-this rate adds about a third to the cost of the single pass."""
-LEAST_MASKINGS = 4
 NOTEBOOK_BYTES = 20
 """A notebook may be so many times as large as a source file: outputs are most of it."""
 
@@ -225,20 +219,9 @@ class Scanner:
     def _judge(
         self, parsed: ParsedFile, file: FileToScore, scores: list[LeafScore], path: str
     ) -> list[Finding]:
-        limit = max(LEAST_MASKINGS, len(scores) // LEAVES_PER_MASKING)
-        stub = path.endswith(".pyi")
-        undefined = {name.leaf: name.candidates for name in undefined_names(parsed, stub=stub)}
-        doubts = Doubts(
-            Context(parsed, self.scorer.common),
-            scores,
-            undefined=undefined,
-            path=path,
-            with_evidence=self.calibration.uses_evidence,
-        )
-        leaves = doubts.propose(self.calibration, limit)
-        masked = {s.leaf: s for s in self.scorer.score_masked(file, leaves)} if leaves else {}
+        known = examine(self.scorer, self.calibration, parsed, file, scores, path)
         filters = [one for one in self.filters if one in FILTERS]
-        return judge(doubts, masked, undefined, self.calibration, filters)
+        return judge(known.doubts, known.masked, known.undefined, self.calibration, filters)
 
     def _read(self, target: Target | SourceFile | Failure) -> SourceFile | FileResult | Failure:
         if isinstance(target, Failure):

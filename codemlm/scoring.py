@@ -313,6 +313,7 @@ def fill_window(
     *,
     masked: bool = False,
     salt: int = 0,
+    hidden: np.ndarray | None = None,
 ) -> None:
     """Writes units [start, stop) of a file into a row of a batch.
 
@@ -327,11 +328,12 @@ def fill_window(
         judge: bool (stop - start,): units to judge.
         masked: whether those are masked.
         salt: for other slots and another choice of names than without it.
+        hidden: bool (stop - start,): units that are masked, too; None: no others.
     """
     units = show(file.encoded, start, stop)
-    if masked:
-        units.state[judge] = MASKED
-        units.target[judge] = units.text[judge]
+    unseen = judge & masked if hidden is None else hidden | (judge & masked)
+    units.state[unseen] = MASKED
+    units.target[unseen] = units.text[unseen]  # so that it stays a candidate
     seed = file.seed_of(start, stop) ^ salt
     rng = np.random.default_rng(seed)
     batch.fill(row, file.encoded, units, rng, judge, file.names_for(seed))

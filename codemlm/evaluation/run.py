@@ -41,8 +41,8 @@ from codemlm.evaluation.rankers import (
     from_scores,
 )
 from codemlm.evaluation.rescoring import LeafScores, WindowScorer, find_change, to_score
+from codemlm.examination import LEAST_MASKINGS, LEAVES_PER_MASKING
 from codemlm.findings import Finding, judge
-from codemlm.scanner import LEAST_MASKINGS, LEAVES_PER_MASKING
 from codemlm.scoring import FileToScore
 from codemlm.syntax import ParsedFile
 from codemlm.undefined import undefined_names

@@ -23,11 +23,11 @@ from codemlm.confidence import Doubts
 from codemlm.evaluation.injected import Bug, inject, sample_files, sampled
 from codemlm.evaluation.real import RealBug, fixed_source, plan, real_bug
 from codemlm.evaluation.rescoring import LeafScores, WindowScorer, find_change, to_score
+from codemlm.examination import LEAST_MASKINGS, LEAVES_PER_MASKING
 from codemlm.filters import FILTERS, drops_any
 from codemlm.findings import masked_views
 from codemlm.fixes import FixPair
 from codemlm.manifest import MANIFEST, Manifest
-from codemlm.scanner import LEAST_MASKINGS, LEAVES_PER_MASKING
 from codemlm.scoring import FileToScore
 from codemlm.syntax import ParsedFile, parse
 from codemlm.train.rows import BESIDE, CLEAN, WRONG, Part, Rows, joined

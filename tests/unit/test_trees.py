@@ -33,6 +33,65 @@ def test_rows_fall_to_their_leaves() -> None:
         trees.margins(np.zeros((1, 3)))
 
 
+def test_contributions_follow_the_path() -> None:
+    trees = Ensemble.from_json(STUMP, 2)
+    others = np.array([[0, 0.0], [0, 0.0], [0, 0.6]])
+    weights = np.array([2 + 1 / 3, 1 + 1 / 3, 1 / 3])
+    top = weights @ [1.0, 2.0, 4.0] / weights.sum()
+    right = weights[1:] @ [2.0, 4.0] / weights[1:].sum()
+    found = trees.contributions(np.array([3.0, 1.0]), others)
+    np.testing.assert_allclose(found, [4.0 - right, right - top, top + 0.25])
+    found = trees.contributions(np.array([3.0, np.nan]), others[:0])
+    np.testing.assert_allclose(found, [0.0, 1.0 - 7 / 3, 7 / 3 + 0.25])
+    with pytest.raises(ValueError, match="2 features"):
+        trees.contributions(np.zeros(3), np.zeros((0, 3)))
+
+
+def random_tree(rng: np.random.Generator, size: int, features: int) -> dict[str, Any]:
+    """A random tree whose nodes are numbered as trees are: children after their parents."""
+    left, right = [0] * size, [0] * size
+    open_: list[tuple[int, list[int]]] = []
+    for node in range(size):
+        if node:
+            parent, side = open_.pop(int(rng.integers(len(open_))))
+            side[parent] = node
+        open_ += [(node, left), (node, right)]
+    for leaf, (node, side) in enumerate(open_):
+        side[node] = -1 - leaf
+    return {
+        "sizes": [size],
+        "features": rng.integers(0, features, size).tolist(),
+        "thresholds": rng.normal(size=size).tolist(),
+        "missing_left": "".join(rng.choice(["0", "1"], size)),
+        "left": left,
+        "right": right,
+        "values": rng.normal(size=size + 1).tolist(),
+    }
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_contributions_sum_to_the_margin(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    parts = [random_tree(rng, int(rng.integers(0, 12)), 5) for _ in range(7)]
+    data = {
+        key: "".join(p[key] for p in parts)
+        if key == "missing_left"
+        else [v for p in parts for v in p[key]]
+        for key in parts[0]
+    }
+    trees = Ensemble.from_json(data, 5)
+    rows = rng.normal(size=(40, 5)).astype(np.float32)
+    rows[rng.random((40, 5)) < 0.2] = np.nan
+    margins = trees.margins(rows)
+    for row, margin in zip(rows, margins, strict=True):
+        found = trees.contributions(row, rows)
+        assert found.sum() == pytest.approx(margin)
+    base = [trees.contributions(row, rows)[-1] for row in rows]
+    assert np.ptp(base) == pytest.approx(0)
+    many = np.repeat(rows, 500, axis=0)  # outweighs the row that counts for all leaves alike
+    assert trees.contributions(rows[0], many)[-1] == pytest.approx(margins.mean(), abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
