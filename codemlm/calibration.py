@@ -1,9 +1,9 @@
 """Confidence: maps from what is known of a leaf to the chance that it is wrong.
 
-Two stages. The first judges every leaf by the model's single pass, and chooses what is masked; the
-second judges those once they were masked too. Either is a logistic function, or boosted trees with
-a logistic function of their margin. The same rows are made for fitting (`codemlm.train.collect`)
-and for scanning (`codemlm.confidence`).
+One or two stages. The first judges every leaf by the model's single pass, and chooses what is
+masked; the second, where there is one, judges those once they were masked too. Either is a logistic
+function, or boosted trees with a logistic function of their margin. The same rows are made for
+fitting (`codemlm.train.collect`) and for scanning (`codemlm.confidence`).
 """
 
 from __future__ import annotations
@@ -134,14 +134,14 @@ class Calibration:
 
     Attributes:
         single: of rows of SINGLE_FEATURES.
-        verified: of rows of VERIFIED_FEATURES.
+        verified: of rows of VERIFIED_FEATURES; None: nothing is masked, the first stage decides.
         threshold: default least confidence of a finding.
         undefined: confidence of an undefined name (its measured precision).
         notes: where the figures come from; for the model card.
     """
 
     single: Logistic | Boosted = Logistic(_LOGISTIC_SINGLE, -4.0, (1.0, 0.5, 0.0, *(0.0,) * 6))
-    verified: Logistic | Boosted = Logistic(
+    verified: Logistic | Boosted | None = Logistic(
         (*_LOGISTIC_SINGLE, *_LOGISTIC_MASKED),
         -4.0,
         (0.5, 0.25, 0.0, *(0.0,) * 6, -0.25, 0.25, 0.5),
@@ -153,7 +153,7 @@ class Calibration:
     @property
     def uses_evidence(self) -> bool:
         """Whether features of the whole file are asked for."""
-        asked = {*self.single.features, *self.verified.features}
+        asked = {*self.single.features, *(self.verified.features if self.verified else ())}
         return not asked.isdisjoint(EVIDENCE_FEATURES)
 
     def order(self, rows: np.ndarray) -> np.ndarray:
@@ -195,7 +195,7 @@ class Calibration:
         """The map for rows of so many columns, and which of them it asks for."""
         verified = width == len(VERIFIED_FEATURES)
         names = VERIFIED_FEATURES if verified else SINGLE_FEATURES
-        used = self.verified if verified else self.single
+        used = self.verified if verified and self.verified else self.single
         return used, [names.index(name) for name in used.features]
 
     @classmethod
@@ -208,7 +208,11 @@ class Calibration:
         try:
             return cls(
                 single=_map(data["single"], SINGLE_FEATURES, "single"),
-                verified=_map(data["verified"], VERIFIED_FEATURES, "verified"),
+                verified=(
+                    None
+                    if data["verified"] is None
+                    else _map(data["verified"], VERIFIED_FEATURES, "verified")
+                ),
                 threshold=float(data["threshold"]),
                 undefined=float(data["undefined"]),
                 notes=dict(data.get("notes", {})),
@@ -220,7 +224,7 @@ class Calibration:
         """What ``from_json`` reads."""
         return {
             "single": self.single.as_json(),
-            "verified": self.verified.as_json(),
+            "verified": self.verified.as_json() if self.verified else None,
             "threshold": self.threshold,
             "undefined": self.undefined,
             "notes": dict(self.notes),

@@ -74,7 +74,12 @@ class Doubts:
         self.rows = np.column_stack([table, self._ranks(), self._of_file(leaves, texts)])
 
     def propose(self, calibration: Calibration, limit: int) -> list[int]:
-        """Leaves that are worth masking, the most suspicious first, at most ``limit``."""
+        """Leaves that are worth masking, the most suspicious first, at most ``limit``.
+
+        None where the calibration has no use for it.
+        """
+        if calibration.verified is None:
+            return []
         order = calibration.order(self.rows)
         chosen = order[self.informative[order]][:limit]
         return [self.scores[row].leaf for row in chosen.tolist()]

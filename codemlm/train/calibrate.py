@@ -39,6 +39,8 @@ class FitSettings:
         emphasis: how many times more mistakes count while trees grow; their margins are mapped to
             probabilities afterwards.
         penalty: of the logistic functions' slopes.
+        stages: 2: leaves that a scan masks are judged again, by trees of their own; 1: nothing is
+            masked.
         undefined: share of reported undefined names that are mistakes, mended or not: known by
             reading them (see `dev/LOG.md`), for rows only know the mended ones.
         boost: how trees are fitted.
@@ -48,6 +50,7 @@ class FitSettings:
     budget: float = 0.5
     emphasis: float = 10.0
     penalty: float = 0.1
+    stages: int = 1
     undefined: float = 0.93
     boost: BoostSettings = field(default_factory=BoostSettings)
 
@@ -133,20 +136,22 @@ def fit(train: Rows, held_out: Rows, settings: FitSettings) -> Calibration:
     if both:
         raise UsageError(f"{both[0]} is among the rows to fit and to calibrate on; exclude it")
     lines = settings.lines_per_bug
-    stages = [(Stage.first(r, lines), Stage.second(r, lines)) for r in (train, held_out)]
-    single, of_single = stages[0][0].fit(stages[1][0], settings)
-    verified, of_verified = stages[0][1].fit(stages[1][1], settings)
+    single, of_single = Stage.first(train, lines).fit(Stage.first(held_out, lines), settings)
+    found = {"single": of_single}
+    verified: Boosted | None = None
+    if settings.stages == 2:
+        verified, fitted = Stage.second(train, lines).fit(Stage.second(held_out, lines), settings)
+        verified, found["verified"] = pruned(verified, fitted), fitted
     made = Calibration(
         single=pruned(single, of_single),
-        verified=pruned(verified, of_verified),
+        verified=verified,
         undefined=settings.undefined,
     )
     confidence = confidences(held_out, made)
     threshold = _threshold(held_out, confidence, made.undefined, settings)
     notes = _notes(train, held_out, confidence, threshold, made.undefined, settings)
     notes["gains"] = {
-        name: dict(list(fitted.gains.items())[:_LISTED])
-        for name, fitted in (("single", of_single), ("verified", of_verified))
+        name: dict(list(fitted.gains.items())[:_LISTED]) for name, fitted in found.items()
     }
     return dataclasses.replace(made, threshold=threshold, notes=notes)
 
@@ -171,7 +176,8 @@ def pruned(boosted: Boosted, fitted: Fitted) -> Boosted:
 def confidences(rows: Rows, calibration: Calibration) -> np.ndarray:
     """The confidence that a scan gives each leaf: float64 (N,)."""
     found = calibration.confidences(rows.single)
-    found[rows.verified_of] = calibration.confidences(rows.verified)
+    if calibration.verified is not None:
+        found[rows.verified_of] = calibration.confidences(rows.verified)
     return found
 
 
@@ -256,7 +262,7 @@ def fit_folder(
     made = fit(rows[0], rows[1], settings)
     write_calibration(model, made, (*rows[0].repositories, *rows[1].repositories))
     notes = made.notes
-    gains = ", ".join(f"{k} {v:.1%}" for k, v in list(notes["gains"]["verified"].items())[:10])
+    gains = ", ".join(f"{k} {v:.1%}" for k, v in list(notes["gains"]["single"].items())[:10])
     return (
         f"{model / MANIFEST}: threshold {made.threshold:.3f}, "
         f"{notes['alarms_per_1000_lines']} alarms in 1,000 clean lines, "

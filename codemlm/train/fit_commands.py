@@ -64,16 +64,24 @@ def collect_command(
 )
 @click.option("--budget", default=0.5, show_default=True, help="Alarms in 1,000 clean lines.")
 @click.option("--lines-per-bug", default=800.0, show_default=True, help="How rare mistakes are.")
+@click.option(
+    "--stages",
+    type=click.IntRange(1, 2),
+    default=1,
+    show_default=True,
+    help="2: what a scan masks is judged again, by trees of its own.",
+)
 def fit_command(
     model: Path,
     rows: tuple[Path, ...],
     calibration_rows: tuple[Path, ...],
     budget: float,
     lines_per_bug: float,
+    stages: int,
 ) -> None:
     """Fits a model's confidence and default threshold to collected rows."""
     from codemlm.train.calibrate import FitSettings, fit_folder
 
-    settings = FitSettings(budget=budget, lines_per_bug=lines_per_bug)
+    settings = FitSettings(budget=budget, lines_per_bug=lines_per_bug, stages=stages)
     with reported():
         click.echo(fit_folder(model, rows, calibration_rows, settings))

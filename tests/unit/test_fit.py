@@ -12,15 +12,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from codemlm.alternatives import Context
 from codemlm.calibration import SINGLE_FEATURES, VERIFIED_FEATURES, Boosted, Calibration
+from codemlm.confidence import Doubts
 from codemlm.errors import UsageError
 from codemlm.evaluation.rescoring import WindowScorer
 from codemlm.injection import Kind
+from codemlm.scoring import Alternative, LeafScore
+from codemlm.syntax import parse
 from codemlm.train import collect
 from codemlm.train.boost import BoostSettings
 from codemlm.train.calibrate import FitSettings, _threshold, confidences, fit, weights
 from codemlm.train.fit_commands import collect_command, fit_command
 from codemlm.train.rows import BESIDE, CLEAN, WRONG, Rows, merged
+from codemlm.types import Role
 
 from .fakes import SAMPLE, TableModel, tiny_tokenizer
 from .test_evaluation import near_sum, variations
@@ -127,7 +132,7 @@ def made_rows(seed: int, repositories: tuple[str, ...]) -> Rows:
     )
 
 
-SETTINGS = FitSettings(budget=2.0, boost=BoostSettings(rounds=40))
+SETTINGS = FitSettings(budget=2.0, stages=2, boost=BoostSettings(rounds=40))
 
 
 def test_a_fit_holds_its_budget_and_its_probabilities() -> None:
@@ -137,6 +142,7 @@ def test_a_fit_holds_its_budget_and_its_probabilities() -> None:
     assert Calibration.from_json(data).as_json() == data
     assert isinstance(made.single, Boosted)
     assert set(made.single.features) <= {"doubt", "one_edit"}
+    assert made.verified is not None
     assert made.verified.features == ("masked_gap",)
     assert made.uses_evidence
     notes = made.notes
@@ -148,6 +154,21 @@ def test_a_fit_holds_its_budget_and_its_probabilities() -> None:
     found = confidences(held_out, made)
     assert found[:200].mean() > found[200:].mean()
     assert made.undefined == SETTINGS.undefined
+
+
+def test_with_one_stage_nothing_is_masked() -> None:
+    train, held_out = made_rows(1, ("a/1", "a/2", "a/3", "a/4")), made_rows(2, ("b/1", "b/2"))
+    made = fit(train, held_out, replace(SETTINGS, stages=1))
+    assert made.verified is None
+    data = json.loads(json.dumps(made.as_json()))
+    assert Calibration.from_json(data).as_json() == data
+    assert confidences(held_out, made) == pytest.approx(made.confidences(held_out.single))
+    parsed = parse(b"def f(rows, cols): return rows + cols")
+    leaf = next(i for i in range(len(parsed)) if parsed.roles[i] == Role.READ)
+    score = LeafScore(leaf, 0.0, 0.5, (Alternative("cols", 0.5),), -1.0, -1.0)
+    doubts = Doubts(Context(parsed), [score], with_evidence=True)
+    assert doubts.propose(Calibration(), 9) == [leaf]
+    assert doubts.propose(made, 9) == []
 
 
 def test_undefined_names_of_clean_code_count_as_alarms_by_the_share_of_false_ones() -> None:
