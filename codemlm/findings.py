@@ -36,9 +36,9 @@ __all__ = ["Finding", "Suggestion", "judge", "masked_views", "percent"]
 
 MOST_UNDEFINED = 3
 """Different undefined names that a file may have by mistake, and reads of one of them. Where there
-are more, what runs the file probably gives it names (SConstruct, templates, scripts of a shell), and
-each is less sure: of 151 real bugs that are undefined names, 148 were in files with at most three
-names, and 150 were read once."""
+are more, what runs the file probably gives it names (SConstruct, templates, scripts of a shell),
+and each is less sure: of 151 real bugs that are undefined names, 148 were in files with at most
+three names, and 150 were read once."""
 
 
 @dataclass(frozen=True, slots=True)

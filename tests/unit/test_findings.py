@@ -239,10 +239,11 @@ def test_many_undefined_names_are_each_less_sure() -> None:
         undefined = {name.leaf: name.candidates for name in undefined_names(parsed)}
         return {round(f.confidence, 6) for f in judge(parsed, [], {}, undefined, Calibration())}
 
-    assert confidences(b"def f(x): return x, aa, bb, cc, aa\n") == {Calibration().undefined}
-    assert confidences(b"def f(x): return x, aa, bb, cc, dd\n") == {
-        round(Calibration().undefined * 3 / 4, 6)
-    }
+    sure = Calibration().undefined
+    assert confidences(b"def f(x): return x, aa, bb, cc, aa\n") == {sure}
+    assert confidences(b"def f(x): return x, aa, bb, cc, dd\n") == {round(sure * 9 / 16, 6)}
+    often = b"def f(x): return x, aa, bb, aa, aa, aa, aa\n"
+    assert confidences(often) == {round(sure * 9 / 25, 6), sure}
 
 
 def test_an_undefined_name_that_is_a_member_gets_its_prefix() -> None:
