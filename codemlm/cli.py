@@ -38,6 +38,11 @@ EXTRAS = {
 
 MOUNTED = {
     "explain": ("codemlm.questions", "explain_command", "Tell why a place is a finding, or not."),
+    "calibrate": (
+        "codemlm.calibrate_command",
+        "calibrate_command",
+        "Measure confidence on your own code, and find the least one to report.",
+    ),
     "train": ("codemlm.train.__main__", "main", "Train and export models (needs codemlm[train])."),
     "corpus": ("codemlm_corpus.cli", "main", "Build training corpora (needs codemlm[corpus])."),
     "server": ("codemlm_lsp.command", "server_command", "Serve an editor (LSP)."),

@@ -72,6 +72,15 @@ class ConfigFiles:
         """
         return self._entry(folder)[1]
 
+    def nearest_file(self, folder: str) -> str | None:
+        """Path of the file that holds for ``folder``, of those that are found; None: there is none.
+
+        Raises:
+            ConfigError: if that file cannot be used.
+        """
+        layer = self._nearest(os.path.abspath(folder or "."))  # noqa: PTH100
+        return None if layer is None else layer.origin
+
     def candidates(self) -> list[str]:
         """Paths of files that decide, or would if they were there, as far as folders were asked."""
         folders = {*self._layers, os.path.abspath(".")}  # noqa: PTH100

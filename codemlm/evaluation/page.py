@@ -103,8 +103,15 @@ class Group:
     rows: Sequence[Row]
 
 
-def page(title: str, introduction: Markup, sections: Sequence[Section]) -> str:
-    """A whole page, with links to its sections."""
+def page(title: str, introduction: Markup, sections: Sequence[Section], *, style: str = "") -> str:
+    """A whole page, with links to its sections.
+
+    Args:
+        title: of the window, and the heading.
+        introduction: what stands above the links.
+        sections: the parts.
+        style: CSS besides that of every such page.
+    """
     links = "\n".join(f'<li><a href="#{s.anchor}">{escape(s.title)}</a></li>' for s in sections)
     body = "\n".join(
         f'<section aria-labelledby="{s.anchor}">\n<h2 id="{s.anchor}">{escape(s.title)}</h2>\n'
@@ -124,7 +131,7 @@ def page(title: str, introduction: Markup, sections: Sequence[Section]) -> str:
 <main id="content">
 {body}
 </main>"""
-    return document(title, Markup(content), style=_STYLE)
+    return document(title, Markup(content), style=_STYLE + style)
 
 
 def join(*parts: Markup) -> Markup:

@@ -244,7 +244,8 @@ class Evaluation:
         """
         ordered = [scores[leaf] for leaf in sorted(scores)]
         limit = max(LEAST_MASKINGS, len(ordered) // LEAVES_PER_MASKING)
-        undefined = {name.leaf: name.candidates for name in undefined_names(parsed)}
+        stub = path.endswith(".pyi")
+        undefined = {name.leaf: name.candidates for name in undefined_names(parsed, stub=stub)}
         doubts = Doubts(
             Context(parsed, self.scorer.common),
             ordered,
