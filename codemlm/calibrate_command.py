@@ -202,7 +202,9 @@ def _judged(
     finally:
         progress.clear()
     if len(judged) < LEAST_FILES:
-        reasons = ", ".join(f"{count} {name}" for name, count in sampling.skipped.items())
+        from codemlm.evaluation.repository_report import counts
+
+        reasons = counts(sampling.skipped)
         raise UsageError(
             f"too few files: {len(judged)} can be judged, and {LEAST_FILES} are needed"
             f"{f' (passed over: {reasons})' if reasons else ''}; name a larger folder"

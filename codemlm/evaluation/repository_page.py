@@ -76,7 +76,10 @@ def _reliability(result: Result) -> Markup:
         for row in bins(result)
     ]
     heads = ["confidence", "findings on the code as it is", "injected bugs", "said", "right"]
-    caption = "On the dashed line, findings are right as often as their confidence says."
+    caption = (
+        "On the dashed line, findings are right as often as their confidence says. Bars: 95 % "
+        "intervals, where there are enough findings for one."
+    )
     return join(
         _figure(_diagram(bins(result)), caption),
         table("Reliability by confidence", heads, [Group("", rows)]),
@@ -86,7 +89,7 @@ def _reliability(result: Result) -> Markup:
 def _thresholds(result: Result) -> Markup:
     rows = [
         Row(
-            f"{figures['threshold']:.3g}{f' ({name})' if name else ''}",
+            f"{figures['threshold']:g}{f' ({name})' if name else ''}",
             [
                 count_cell(figures["findings"]),
                 rate_cell(figures["per_kloc"]),
@@ -96,7 +99,7 @@ def _thresholds(result: Result) -> Markup:
         )
         for name, figures in threshold_rows(result)
     ]
-    heads = ["min-confidence", "findings", "in 1,000 lines", "bugs found", "found and mended"]
+    heads = ["min-confidence", "findings", "in 1,000 lines", "bugs found", "found and repaired"]
     caption = (
         "Each point is a least confidence. The open one holds now; the filled one of another "
         "colour gives the wanted number of findings."
@@ -116,7 +119,7 @@ def _rules(result: Result) -> Markup:
         )
         for row in result["by_rule"]
     ]
-    caption = f"Found from a confidence of {figures['threshold']:.3g}"
+    caption = f"Found from a confidence of {figures['threshold']:g}"
     return table(caption, ["rule", "bugs", "found"], [Group("", rows)])
 
 

@@ -43,16 +43,19 @@ def meaning(result: Result) -> list[str]:
 
 def introduction(result: Result) -> str:
     """What was measured."""
-    skipped = sum(result["skipped"].values())
     left = ""
-    if skipped:
-        reasons = ", ".join(f"{count} {name}" for name, count in result["skipped"].items())
-        left = f" Passed over: {reasons}."
+    if result["skipped"]:
+        left = f" Passed over: {counts(result['skipped'])}."
     return (
         f"{result['files']} files, {result['lines']:,} lines; {result['bugs']:,} injected bugs, "
         f"one in each copy of a file. Seed {result['settings']['seed']}. In brackets: 95 % "
         f"intervals, by a bootstrap over files.{left}"
     )
+
+
+def counts(skipped: Mapping[str, int]) -> str:
+    """Why files were passed over, and how many."""
+    return ", ".join(f"{name} ({count})" for name, count in skipped.items())
 
 
 def conclusion(result: Result) -> list[str]:
@@ -139,7 +142,9 @@ def _print_reliability(console: Console, result: Result) -> None:
             bar,
         )
     console.print(made)
-    console.print("Bars: the share that is right. | is what the confidence says.\n")
+    console.print(
+        "Bars: the share that is right. | is what the confidence says. No interval: too few.\n"
+    )
 
 
 def bins(result: Result) -> Sequence[Mapping[str, Any]]:
@@ -164,12 +169,10 @@ def threshold_rows(result: Result) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def _print_thresholds(console: Console, result: Result) -> None:
-    made = _table(
-        "Least confidence", "min-confidence", "findings", "in 1,000 lines", "bugs found, %"
-    )
-    made.add_column("and mended, %", justify="right", no_wrap=True)
+    title = "Least confidence (min-confidence)"
+    made = _table(title, "from", "findings", "in 1,000 lines", "bugs found, %", "repaired, %")
     for name, figures in threshold_rows(result):
-        label = f"{figures['threshold']:.3g}{f'  {name}' if name else ''}"
+        label = f"{figures['threshold']:g}{f'  {name}' if name else ''}"
         made.add_row(
             label,
             str(figures["findings"]),
@@ -183,7 +186,7 @@ def _print_thresholds(console: Console, result: Result) -> None:
 
 def _print_rules(console: Console, result: Result) -> None:
     figures = result["wanted"]["figures"] or result["now"]
-    made = _table(f"Bugs by rule, at {figures['threshold']:.3g}", "rule", "bugs", "found")
+    made = _table(f"Bugs by rule, from {figures['threshold']:g}", "rule", "bugs", "found")
     for row in result["by_rule"]:
         made.add_row(f"{row['rule']} {row['name']}", str(row["bugs"]), str(row["found"]))
     console.print(made)

@@ -13,6 +13,7 @@ import pytest
 
 from codemlm import cli, commands
 from tests.cli import fake
+from tests.unit.browser import CHROMIUM, Browser
 from tests.unit.fakes import SAMPLE
 
 ARGS = ["calibrate", "--per-file", "2", "--threads", "1"]
@@ -41,7 +42,7 @@ def test_the_tables(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*ARGS, "--color", "never"]) == 0
     out = capsys.readouterr().out
     assert "5 files, 190 lines; 10 injected bugs" in " ".join(out.split())
-    for part in ("Reliability", "min-confidence", "now", "0.5 wanted", "Bugs by rule", "|"):
+    for part in ("Reliability", "min-confidence", "  now", "0.5 wanted", "Bugs by rule", "|"):
         assert part in out
     assert "easier than real ones" in out and "rests on few findings" in out
     assert "\x1b" not in out
@@ -128,6 +129,22 @@ def test_the_page(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert all(0 <= number <= 500 for number in numbers)
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_the_page_in_a_browser(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*ARGS, "--html", "out.html"]) == 0
+    capsys.readouterr()
+    papers = []
+    with Browser(project / "profile") as browser:
+        for dark in (False, True):
+            browser.open(project / "out.html", width=420, dark=dark)
+            assert browser.complaints() == []
+            assert browser.value("document.documentElement.scrollWidth") <= 420
+            papers.append(browser.value("getComputedStyle(document.body).backgroundColor"))
+            line = "getComputedStyle(document.querySelector('svg .line')).stroke"
+            assert browser.value(line) not in ("none", papers[-1])
+    assert len(set(papers)) == 2
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -158,7 +175,7 @@ def test_errors_say_what_to_do(
 def test_too_few_files_says_why(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "src" / "m0.py").write_text("def (:\n")
     assert cli.main(ARGS) == 2
-    assert "4 can be judged, and 5 are needed (passed over: 1 does not parse)" in (
+    assert "4 can be judged, and 5 are needed (passed over: does not parse (1))" in (
         capsys.readouterr().err
     )
 
