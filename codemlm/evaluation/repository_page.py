@@ -89,7 +89,7 @@ def _reliability(result: Result) -> Markup:
 def _thresholds(result: Result) -> Markup:
     rows = [
         Row(
-            f"{figures['threshold']:g}{f' ({name})' if name else ''}",
+            f"{figures['threshold']:.4g}{f' ({name})' if name else ''}",
             [
                 count_cell(figures["findings"]),
                 rate_cell(figures["per_kloc"]),
@@ -119,7 +119,7 @@ def _rules(result: Result) -> Markup:
         )
         for row in result["by_rule"]
     ]
-    caption = f"Found from a confidence of {figures['threshold']:g}"
+    caption = f"Found from a confidence of {figures['threshold']:.4g}"
     return table(caption, ["rule", "bugs", "found"], [Group("", rows)])
 
 

@@ -19,9 +19,9 @@ FEW_FINDINGS = 5
 
 MEANING = (
     (
-        "Injected bugs are easier than real ones: of these, a scan finds a far smaller share. "
-        "Compare thresholds by the share of injected bugs found; do not take it for the share of "
-        "your bugs."
+        "Injected bugs are no real ones. They are drawn by chance, and most are easier than what "
+        "people overlook: compare thresholds by the share of them that is found, and do not take "
+        "it for the share of your bugs."
     ),
     (
         "Findings in 1,000 lines are what a scan of this code would report now, without a "
@@ -172,7 +172,7 @@ def _print_thresholds(console: Console, result: Result) -> None:
     title = "Least confidence (min-confidence)"
     made = _table(title, "from", "findings", "in 1,000 lines", "bugs found, %", "repaired, %")
     for name, figures in threshold_rows(result):
-        label = f"{figures['threshold']:g}{f'  {name}' if name else ''}"
+        label = f"{figures['threshold']:.4g}{f'  {name}' if name else ''}"
         made.add_row(
             label,
             str(figures["findings"]),
@@ -186,7 +186,7 @@ def _print_thresholds(console: Console, result: Result) -> None:
 
 def _print_rules(console: Console, result: Result) -> None:
     figures = result["wanted"]["figures"] or result["now"]
-    made = _table(f"Bugs by rule, from {figures['threshold']:g}", "rule", "bugs", "found")
+    made = _table(f"Bugs by rule, from {figures['threshold']:.4g}", "rule", "bugs", "found")
     for row in result["by_rule"]:
         made.add_row(f"{row['rule']} {row['name']}", str(row["bugs"]), str(row["found"]))
     console.print(made)

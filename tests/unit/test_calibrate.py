@@ -44,7 +44,7 @@ def test_the_tables(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "5 files, 190 lines; 10 injected bugs" in " ".join(out.split())
     for part in ("Reliability", "min-confidence", "  now", "0.5 wanted", "Bugs by rule", "|"):
         assert part in out
-    assert "easier than real ones" in out and "rests on few findings" in out
+    assert "Injected bugs are no real ones" in out and "rests on few findings" in out
     assert "\x1b" not in out
     assert before == {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
 

@@ -99,6 +99,17 @@ def test_scan_with_the_shipped_model_does_neither(source: str) -> None:
     assert loaded_by(body + "assert 'onnxruntime' in sys.modules") == []
 
 
+def test_calibrate_loads_nothing_heavy_and_opens_no_socket(source: str) -> None:
+    text = Path(source).read_text("utf-8")
+    for number in range(4):
+        (Path(source).parent / f"{number}.py").write_text(text * 3, "utf-8")
+    folder = str(Path(source).parent)
+    body = "import tests.cli.fake" + SCAN.format(path=folder, main="tests.cli.fake.main")
+    body = body.replace('"scan", "--exit-zero"', '"calibrate", "--html", "/dev/null"')
+    body += "assert 'matplotlib' not in sys.modules\n"
+    assert loaded_by(body) == ["tokenizers"]  # of the fake
+
+
 def test_every_public_name_is_there() -> None:
     assert list(codemlm.__all__) == sorted(codemlm.__all__)
     for name in codemlm.__all__:
