@@ -129,17 +129,43 @@ def changes_since(revision: str) -> Changes:
             revision.
     """
     top = _top("--since")
+    commit = _base(revision, top)
+    lines = parse_diff(_checked(("diff", *_DIFF, "-U0", commit, "--"), top))
+    others = _checked(("ls-files", "--others", "--exclude-standard", "-z"), top)
+    whole: dict[bytes, Lines] = {path: None for path in others.split(b"\0") if path}
+    return Changes({**_absolute(top, lines), **_absolute(top, whole)}, {})
+
+
+def old_contents(revision: str | None) -> dict[str, bytes]:
+    """What files held before they changed, by the absolute paths that they have now.
+
+    Args:
+        revision: of ``changes_since``; None: before what is staged.
+
+    Raises:
+        UsageError: as those do.
+    """
+    top = _top("--staged" if revision is None else "--since")
+    what = "--cached" if revision is None else _base(revision, top)
+    raw = _checked(("diff", *_DIFF, what, "--raw", "--no-abbrev", "-z", "--"), top)
+    names = {path: old for path, old, _ in _blobs(raw) if old}
+    contents = read_blobs(list(names.values()))
+    return _absolute(top, dict(zip(names, contents, strict=True)))
+
+
+def _base(revision: str, top: str) -> str:
+    """The commit at which the branch left ``revision``.
+
+    Raises:
+        UsageError: if there is no such revision.
+    """
     command = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     found = _git(command, top)
     if found.returncode:
         raise UsageError(f"--since: {revision!r} is no commit of the repository {top}")
     commit = found.stdout.decode().strip()
     base = _git(("merge-base", commit, "HEAD"), top)
-    commit = base.stdout.decode().strip() if base.returncode == 0 else commit
-    lines = parse_diff(_checked(("diff", *_DIFF, "-U0", commit, "--"), top))
-    others = _checked(("ls-files", "--others", "--exclude-standard", "-z"), top)
-    whole: dict[bytes, Lines] = {path: None for path in others.split(b"\0") if path}
-    return Changes({**_absolute(top, lines), **_absolute(top, whole)}, {})
+    return base.stdout.decode().strip() if base.returncode == 0 else commit
 
 
 def staged_changes() -> Changes:
@@ -151,7 +177,7 @@ def staged_changes() -> Changes:
     top = _top("--staged")
     lines = parse_diff(_checked(("diff", *_DIFF, "-U0", "--cached", "--"), top))
     raw = _checked(("diff", *_DIFF, "--cached", "--raw", "--no-abbrev", "-z", "--"), top)
-    blobs = dict(_blobs(raw))
+    blobs = {path: new for path, _, new in _blobs(raw)}
     ranges = {path: lines.get(path, ()) for path in blobs}
     return Changes(_absolute(top, ranges), _absolute(top, blobs))
 
@@ -201,18 +227,22 @@ def _unquoted(name: bytes) -> bytes:
     return _ESCAPE.sub(plain, name[1 : name.rindex(b'"')])
 
 
-def _blobs(raw: bytes) -> Iterator[tuple[bytes, str]]:
-    """Paths of regular files and their new objects, of what ``git diff --raw -z`` prints."""
+def _blobs(raw: bytes) -> Iterator[tuple[bytes, str, str]]:
+    """Paths of regular files that are there, with their old objects and the new ones.
+
+    Args:
+        raw: what ``git diff --raw -z`` prints. No old object: the name is empty.
+    """
     fields = iter(raw.split(b"\0"))
     for facts in fields:
         if not facts.startswith(b":"):
             continue
-        _, mode, _, name, status = facts.split(b" ")
+        old_mode, mode, old, new, status = facts.split(b" ")
         path = next(fields)
         if status[:1] in b"RC":
             path = next(fields)
         if mode in _REGULAR and status != b"D":
-            yield path, name.decode()
+            yield path, old.decode() if old_mode[1:] in _REGULAR else "", new.decode()
 
 
 _DIFF = (

@@ -43,6 +43,7 @@ MOUNTED = {
         "calibrate_command",
         "Measure confidence on your own code, and find the least one to report.",
     ),
+    "surprise": ("codemlm.questions", "surprise_command", "Show what is odd in changed lines."),
     "train": ("codemlm.train.__main__", "main", "Train and export models (needs codemlm[train])."),
     "corpus": ("codemlm_corpus.cli", "main", "Build training corpora (needs codemlm[corpus])."),
     "server": ("codemlm_lsp.command", "server_command", "Serve an editor (LSP)."),

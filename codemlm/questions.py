@@ -68,6 +68,45 @@ def explain_command(**given: Any) -> int:
     return 0
 
 
+@click.command("surprise")
+@click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
+@click.option(
+    "--since", metavar="REV", help="Lines changed since this revision of git.  [default: HEAD]"
+)
+@click.option("--staged", is_flag=True, help="Lines staged for the next commit.")
+@click.option(
+    "-n",
+    "--number",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Show the N most surprising leaves.",
+)
+@_FORMAT
+@config_options("model", "threads", "exclude", "extend-exclude", "include-generated")
+@OUTPUT_OPTIONS
+def surprise_command(**given: Any) -> int:
+    """Shows what is most surprising in changed lines, against what was usual before.
+
+    Each leaf of a changed line is masked; what counts is how much less likely it is than leaves of
+    its role were in the old text. These are no findings: the exit code is 0.
+    """
+    from codemlm import surprise_command as command
+
+    if given["staged"] and given["since"] is not None:
+        raise click.UsageError("--staged has the last commit before it: choose it or --since.")
+    return command.surprise(
+        command.SurpriseRequest(
+            paths=given["paths"] or (".",),
+            config=config_request(given),
+            since=None if given["staged"] else given["since"] or "HEAD",
+            number=given["number"],
+            output=commands.Output(given["output_format"], given["output_file"], given["color"]),
+        )
+    )
+
+
 def _parsed_place(place: str) -> tuple[str, int, int | None]:
     """The path, line and column of a place.
 
