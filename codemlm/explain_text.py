@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -44,10 +45,14 @@ class ExplanationPrinter:
         for row in CodeFrame(index, [Mark(one.leaf.span, "^", style)], self.width).rows():
             self.console.print(row)
         for row in self._rows(index, one):
-            self.console.print(crop(row, 0, self.width))
+            if isinstance(row, str):
+                told = textwrap.wrap(row, self.width, initial_indent="  ", subsequent_indent="    ")
+                self.console.print("\n".join(told))
+            else:
+                self.console.print(crop(row, 0, self.width))
         self.console.print()
 
-    def _rows(self, index: LineIndex, one: Explanation) -> Iterator[Text]:
+    def _rows(self, index: LineIndex, one: Explanation) -> Iterator[Text | str]:
         if one.verdict is not None:
             yield from _confidence(one.verdict)
         yield from _reasons(one)
@@ -83,25 +88,24 @@ def _header(path: str, index: LineIndex, one: Explanation, style: str) -> Text:
     return header.append(", reported" if one.reported else ", not reported")
 
 
-def _reasons(one: Explanation) -> Iterator[Text]:
+def _reasons(one: Explanation) -> Iterator[Text | str]:
     if not one.reasons:
         return
     yield _title("What may still hold it back" if one.reported else "Why it is not reported")
-    for reason in one.reasons:
-        yield Text(f"  {visible(reason)}")
+    yield from map(visible, one.reasons)
 
 
-def _confidence(verdict: Verdict) -> Iterator[Text]:
+def _confidence(verdict: Verdict) -> Iterator[Text | str]:
     finding = verdict.finding
     yield _title("Confidence")
     sign = "at least" if finding.confidence >= verdict.least else "below"
-    yield Text(
-        f"  {percent(finding.confidence)}, {sign} {percent(verdict.least)}: "
+    yield (
+        f"{percent(finding.confidence)}, {sign} {percent(verdict.least)}: "
         f"{visible(verdict.least_of)}"
     )
     if verdict.if_masked is not None:
-        yield Text(
-            "  by the single pass alone: a scan masks only the most suspicious leaves; masked, "
+        yield (
+            "by the single pass alone: a scan masks only the most suspicious leaves; masked, "
             f"it would be {percent(verdict.if_masked)}"
         )
 
@@ -125,11 +129,14 @@ def _cell(value: float | None) -> str:
     return "-" if value is None else percent(value)
 
 
-def _features(one: Explanation, verdict: Verdict) -> Iterator[Text]:
+def _features(one: Explanation, verdict: Verdict) -> Iterator[Text | str]:
     shares = verdict.shares
     if shares is None:
         yield _title("What makes the confidence")
-        yield Text("  scope analysis is certain: it is the measured precision of the rule")
+        yield (
+            "scope analysis found the name: it is the precision that such findings were measured "
+            "to have, less where a file has many"
+        )
         return
     stage = "masked leaves" if verdict.finding.verified else "leaves"
     yield _title(f"What makes the confidence, in nats, beside the other {stage} of the file")
@@ -146,14 +153,12 @@ def _features(one: Explanation, verdict: Verdict) -> Iterator[Text]:
     yield Text(f"  {shares.logit:+6.2f}  in all: {chance}")
 
 
-def _filters(verdict: Verdict) -> Iterator[Text]:
+def _filters(verdict: Verdict) -> Iterator[Text | str]:
     yield _title("Filters")
     for passed, words in ((False, "failed"), (True, "passed"), (None, "not asked")):
         names = [name for name, value in verdict.filters if value is passed]
         if names:
-            row = Text(f"  {words}: {', '.join(names)}")
-            row.stylize("bold red" if passed is False else "")
-            yield row
+            yield f"{words}: {', '.join(names)}"
 
 
 def _lines(index: LineIndex, one: Explanation) -> Iterator[Text]:
