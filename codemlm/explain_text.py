@@ -44,12 +44,13 @@ class ExplanationPrinter:
         self.console.print(_header(path, index, one, style))
         for row in CodeFrame(index, [Mark(one.leaf.span, "^", style)], self.width).rows():
             self.console.print(row)
-        for row in self._rows(index, one):
-            if isinstance(row, str):
-                told = textwrap.wrap(row, self.width, initial_indent="  ", subsequent_indent="    ")
-                self.console.print("\n".join(told))
+        for told in self._rows(index, one):
+            if isinstance(told, str):
+                self.console.print(
+                    textwrap.fill(told, self.width, initial_indent="  ", subsequent_indent="    ")
+                )
             else:
-                self.console.print(crop(row, 0, self.width))
+                self.console.print(crop(told, 0, self.width))
         self.console.print()
 
     def _rows(self, index: LineIndex, one: Explanation) -> Iterator[Text | str]:
