@@ -37,6 +37,9 @@ class ExplanationPrinter:
     def __init__(self, out: TextIO, *, color: bool, width: int) -> None:
         self.console = make_console(out, color=color)
         self.width = width
+        self._wrapper = textwrap.TextWrapper(
+            width, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
+        )
 
     def print_one(self, path: str, index: LineIndex, one: Explanation) -> None:
         """Prints one explanation."""
@@ -46,9 +49,7 @@ class ExplanationPrinter:
             self.console.print(row)
         for told in self._rows(index, one):
             if isinstance(told, str):
-                self.console.print(
-                    textwrap.fill(told, self.width, initial_indent="  ", subsequent_indent="    ")
-                )
+                self.console.print(self._wrapper.fill(told))
             else:
                 self.console.print(crop(told, 0, self.width))
         self.console.print()

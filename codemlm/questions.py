@@ -147,7 +147,7 @@ def _explainer(read: SourceFile, given: dict[str, Any]) -> Explainer:
     files = config_request(given).files()
     settings = files.of_file(read.path)
     scanner = _scanner(files.of_folder(".").config, settings.config, read.path)
-    left_out = given["place"] != read.path and Discovery(files.walk_rules).leaves_out(read.path)
+    left_out = Discovery(files.walk_rules).leaves_out(read.path)
     return Explainer(scanner, read, settings, left_out=left_out)
 
 

@@ -98,6 +98,14 @@ def test_the_figures_are_those_of_a_scan(calibration: Calibration) -> None:
 
 
 def test_what_a_leaf_is_compared_with_are_the_others() -> None:
+    one = explainer(SOURCE * 3)
+    doubts = one.known.doubts
+    logits = doubts.rows[:, SINGLE_FEATURES.index("doubt")]
+    for place, score in enumerate(doubts.scores):
+        verdict = one.explain(score.leaf).verdict
+        if verdict is not None and verdict.shares and score.leaf not in one.known.masked:
+            others = np.delete(logits, place)
+            assert verdict.shares.base == pytest.approx(others.mean(), abs=1e-5)
     line = Logistic(("doubt", "gap"), 1.0, (2.0, -1.0))
     found = line.contributions(np.array([3.0, 1.0]), np.array([[1.0, 0.0], [2.0, 4.0]]))
     assert found.tolist() == [3.0, 1.0, 2.0]
@@ -206,7 +214,7 @@ def test_a_swap_is_explained_at_both_places() -> None:
 
 def test_lines_that_move_the_score() -> None:
     """A model that wants `cols` wherever it can see `deep`, whose line is thus the evidence."""
-    source = "deep = 1\nflat = 2\nprint(rows)\ncols = rows = 3\n"
+    source = "def area(flat):\n    deep = 1\n    print(rows)\n    cols = rows = 3\n"
     parsed, file = to_score(source)
     tokenizer = tiny_tokenizer()
     seen, wanted = tokenizer.pieces("deep"), tokenizer.pieces("cols")
@@ -214,8 +222,9 @@ def test_lines_that_move_the_score() -> None:
     def answer(arrays: Mapping[str, np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
         logits = np.zeros((*arrays["leaf_positions"].shape, count), np.float32)
         for row, ids in enumerate(arrays["input_ids"].tolist()):
+            same = (arrays["candidate_ids"][row, :, : len(wanted)] == wanted).all(axis=1)
+            assert same.any()  # although one of the lines that are masked has its only use
             if any(ids[i : i + len(seen)] == list(seen) for i in range(len(ids))):
-                same = (arrays["candidate_ids"][row, :, : len(wanted)] == wanted).all(axis=1)
                 logits[row, 0, len(tokenizer.frequent) + np.flatnonzero(same)] = 4.0
         return np.zeros(logits.shape[:2], np.float32), logits
 
@@ -231,10 +240,30 @@ def test_lines_that_move_the_score() -> None:
         advance=lambda done, total: told.append((done, total)),
     )
     assert (found.log_odds, found.noise) == (-4.0, 0.0)
-    assert [(one.line, one.change) for one in found.lines] == [(1, -4.0)]
+    assert [(one.line, one.change) for one in found.lines] == [(2, -4.0)]
     assert told == [(2, 6), (4, 6), (6, 6)]
     nothing = context_lines(Scorer(model, tokenizer), parsed, file, leaf, "unheard")
     assert np.isnan(nothing.log_odds) and nothing.lines == ()
+
+
+def test_lines_that_change_no_more_than_other_slots_do_are_not_told() -> None:
+    """A model that looks at nothing but the slot of `cols`."""
+    parsed, file = to_score("cols = deep = flat = 1\nprint(rows, cols)\nrows = deep\n")
+    tokenizer = tiny_tokenizer()
+    wanted = tokenizer.pieces("cols")
+
+    def answer(arrays: Mapping[str, np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
+        logits = np.zeros((*arrays["leaf_positions"].shape, count), np.float32)
+        same = (arrays["candidate_ids"][:, :, : len(wanted)] == wanted).all(axis=2)
+        slots = np.where(same, arrays["candidate_slots"], 0)
+        logits[:, 0, len(tokenizer.frequent) :] = slots
+        return np.zeros(logits.shape[:2], np.float32), logits
+
+    scorer = Scorer(TableModel(answer, window=128), tokenizer)
+    leaf = next(i for i in range(len(parsed)) if parsed.text(i) == "rows")
+    found = context_lines(scorer, parsed, file, leaf, "cols")
+    assert found.noise > 0
+    assert all(abs(line.change) > found.noise for line in found.lines)
 
 
 @pytest.mark.parametrize("name", VERIFIED_FEATURES)
