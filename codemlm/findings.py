@@ -122,8 +122,8 @@ def suspect(
     for leaf, candidates in undefined.items():
         many = max(len(reads), reads[context.parsed.text(leaf)])
         confidence = calibration.undefined * min(1.0, MOST_UNDEFINED / many) ** 2
-        score = doubts.by_leaf.get(leaf)
-        certain.append(_undefined(context, leaf, score, candidates, confidence))
+        known = doubts.by_leaf.get(leaf)
+        certain.append(_undefined(context, leaf, known, candidates, confidence))
     return found, certain
 
 
