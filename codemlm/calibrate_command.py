@@ -182,7 +182,7 @@ def _judged(
     Raises:
         UsageError: if there are too few, or none takes a bug.
     """
-    from codemlm.evaluation.repository import RepositoryJudge
+    from codemlm.evaluation.repository import TOO_DEEP, RepositoryJudge
     from codemlm.evaluation.rescoring import WindowScorer
 
     judge = RepositoryJudge(
@@ -198,7 +198,10 @@ def _judged(
     try:
         for path, parsed in sampling.files():
             progress.update(len(judged), total, path)
-            judged.append(judge.judged(path, parsed))
+            try:
+                judged.append(judge.judged(path, parsed))
+            except RecursionError:
+                sampling.skipped[TOO_DEEP] += 1
     finally:
         progress.clear()
     if len(judged) < LEAST_FILES:
@@ -281,7 +284,8 @@ def _publish(result: dict[str, Any], given: dict[str, Any]) -> None:
         print_result(result, out, color=wants_color(given["color"], out), width=width_of(out))
     if given["html_path"] is not None:
         try:
-            Path(given["html_path"]).write_text(html_result(result), "utf-8")
+            page = html_result(result).encode("utf-8", "backslashreplace")
+            Path(given["html_path"]).write_bytes(page)
         except OSError as error:
             raise UsageError(
                 f"{utf8_path(given['html_path'])}: cannot write the page there ({error.strerror})"

@@ -66,6 +66,7 @@ def _edits(text: str, path: Sequence[str], value: str) -> Iterator[str]:
     yield from _insertions(lines, tables, key, value)
     if tables:
         yield from _insertions(lines, tables[:-1], f"{tables[-1]}.{key}", value)
+        yield from _new_table(lines, tables, key, value)
 
 
 def _name(key: str) -> str:
@@ -121,6 +122,17 @@ def _insertions(lines: list[str], tables: Sequence[str], key: str, value: str) -
                 yield _joined(lines, last - 1, last, [lines[last - 1] + end, new, *tail])
             gap = [end] if not tables and last < len(lines) and _HEADER.match(lines[last]) else []
             yield _joined(lines, last, last, [new, *gap, *tail])
+
+
+def _new_table(lines: list[str], tables: Sequence[str], key: str, value: str) -> Iterator[str]:
+    """The table, above the first of those inside it."""
+    inside = re.compile(rf"^\s*(\[)\s*{_name('.'.join(tables))}\s*\.")
+    for at, line in enumerate(lines):
+        if inside.match(line):
+            end = "\r" if line.endswith("\r") else ""
+            new = [f"[{'.'.join(tables)}]{end}", f"{key} = {value}{end}", end]
+            yield _joined(lines, at, at, new)
+            return
 
 
 def _joined(lines: list[str], first: int, stop: int, new: list[str]) -> str:

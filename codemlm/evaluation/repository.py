@@ -35,6 +35,9 @@ from codemlm.source import Failure, read_source
 from codemlm.syntax import ParsedFile, parse
 from codemlm.votes import most_votes, outvoted
 
+TOO_DEEP = "nested too deep"
+"""Why a file is passed over that the walks through its tree cannot follow."""
+
 OptionsOf = Callable[[str], ScanOptions]
 """What is reported of a file, by its path."""
 
@@ -126,7 +129,7 @@ class Sampling:
         except SourceError:
             return "not decodable"
         except RecursionError:
-            return "nested too deep"
+            return TOO_DEEP
         except CodemlmError:
             return "configuration"
         if parsed.has_error:
@@ -191,7 +194,8 @@ class RepositoryJudge:
         Bugs of kinds whose rule is not selected here are left out.
         """
         options = self.options_of(path)
-        file = sampled(path, parsed)
+        # The name seeds the bugs; one that is no text would not do.
+        file = sampled(path.encode("utf-8", "backslashreplace").decode(), parsed)
         drawn = inject([file], per_file=self.per_file, least=0, seed=self.seed)
         bugs = [bug for bug in drawn if options.wants(CODE_OF_KIND[bug.kind])]
         versions = self._versions(path, parsed, bugs, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 from pathlib import Path
@@ -190,3 +191,26 @@ def test_nothing_is_written_where_no_value_helps(
     assert "nothing was written" in captured.err
     assert "No least confidence keeps this code to 0 findings" in " ".join(captured.out.split())
     assert (project / "codemlm.toml").read_text() == text
+
+
+def test_names_that_are_no_text(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = os.fsdecode(b"odd\xff")
+    Path(folder).mkdir()
+    for number in range(5):
+        Path(folder, os.fsdecode(b"\xfe%d.py" % number)).write_text(SAMPLE)
+    found = result(capsys, folder, "--html", "out.html")
+    assert found["files"] == 5 and found["bugs"] == 10
+    assert "odd" in (project / "out.html").read_text("utf-8")
+
+
+def test_a_file_that_cannot_be_written_after_all(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str, data: bytes) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    (project / "codemlm.toml").write_text("threads = 1\n")
+    monkeypatch.setattr("codemlm.config_write.write_whole", refuse)
+    assert cli.main([*ARGS, "--write"]) == 2
+    assert "codemlm.toml: not writable (Permission denied)" in capsys.readouterr().err
+    assert (project / "codemlm.toml").read_text() == "threads = 1\n"
