@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from codemlm.discovery import Discovery
@@ -20,10 +22,21 @@ from tests.cli.fake import DOUBT_ALONE, FakeModel
 from tests.unit.fakes import SAMPLE, tiny_tokenizer
 
 BUGS = 12
+PAIRS = "def f(g, low, cols, high):\n" + "    g(low, cols)\n    g(cols, high)\n" * 9
+MANY = "def f(g, rows, cols):\n" + "    g(rows, cols)\n" * 20
+
+
+class Wavering(FakeModel):
+    """Says other things of a leaf at another place in its window, so that second windows object."""
+
+    def run(self, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        keep, logits = super().run(arrays)
+        keep += np.where(arrays["leaf_positions"] % 5 < 2, 2.5, 0.0).astype(np.float32)
+        return keep, logits
 
 
 def judge(options: ScanOptions) -> RepositoryJudge:
-    model = FakeModel(tiny_tokenizer())
+    model = Wavering(tiny_tokenizer())
     scorer = WindowScorer(model, model.tokenizer)
     return RepositoryJudge(scorer, DOUBT_ALONE, lambda _: options, per_file=BUGS, seed=0)
 
@@ -36,11 +49,21 @@ def judge(options: ScanOptions) -> RepositoryJudge:
         (SAMPLE, ScanOptions(min_confidence=0.01, rule_confidence={"CM101": 0.9})),
         (SAMPLE + "# codemlm: ignore-file[CM101]\n", ScanOptions(min_confidence=0.01)),
         (f"{SAMPLE}print(lenght)\n", ScanOptions(min_confidence=0.01)),
+        (PAIRS, ScanOptions(min_confidence=0.01)),
+        (MANY, ScanOptions(min_confidence=0.01)),
     ],
-    ids=["plain", "selected rules", "a rule of its own", "pragma", "undefined"],
+    ids=[
+        "plain",
+        "selected rules",
+        "a rule of its own",
+        "pragma",
+        "undefined",
+        "swaps",
+        "many findings",
+    ],
 )
 def test_figures_are_those_of_a_scan(source: str, options: ScanOptions) -> None:
-    model = FakeModel(tiny_tokenizer())
+    model = Wavering(tiny_tokenizer())
     scanner = Scanner(Scorer(model, model.tokenizer), DOUBT_ALONE, options)
     parsed = parse(source.encode())
 
@@ -64,15 +87,15 @@ def test_figures_are_those_of_a_scan(source: str, options: ScanOptions) -> None:
         ]
         best = max((f.confidence for f in at_bug), default=None)
         assert (None if ours.found is None else ours.found.confidence) == best
-    assert any(bug.found for bug in judged.bugs)
+    assert source == MANY or any(bug.found for bug in judged.bugs)
 
 
 def test_rules_with_a_threshold_of_their_own_do_not_move() -> None:
-    options = ScanOptions(rule_confidence={"CM101": 0.9, "CM": 0.4})
+    options = ScanOptions(rule_confidence={"CM101": 0.5, "CM": 0.4})
     judged = judge(options).judged("a.py", parse(SAMPLE.encode()))
     of_rule = [f for f in judged.findings if f.rule == "CM101"]
     others = [f for f in judged.findings if f.rule != "CM101"]
-    assert of_rule and all(f.until == math.inf and f.confidence >= 0.9 for f in of_rule)
+    assert of_rule and all(f.until == math.inf and f.confidence >= 0.5 for f in of_rule)
     assert others and all(f.until == f.confidence for f in others)
 
 
