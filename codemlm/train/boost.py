@@ -27,6 +27,7 @@ class BoostSettings:
         rate: learning rate.
         least: leaves of code in a leaf of a tree, at least.
         penalty: of the squares of margins (lambda_l2).
+        columns: share of the features that each tree sees.
         seed: of the columns and rows that each tree sees, and of the folds.
     """
 
@@ -35,8 +36,9 @@ class BoostSettings:
     folds: int = 4
     leaves: int = 15
     rate: float = 0.05
-    least: int = 20
-    penalty: float = 1.0
+    least: int = 50
+    penalty: float = 10.0
+    columns: float = 0.9
     seed: int = 0
 
 
@@ -81,7 +83,7 @@ def fit_trees(
         "learning_rate": settings.rate,
         "min_data_in_leaf": settings.least,
         "lambda_l2": settings.penalty,
-        "feature_fraction": 0.5,
+        "feature_fraction": settings.columns,
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
         "seed": settings.seed,
