@@ -178,7 +178,7 @@ def test_whatever_is_there_stays(pieces: list[str], end: str) -> None:
     assert after == before
     old, new = text.split("\n"), edited.split("\n")
     assert len(new) - len(old) in (0, 1, 3)  # a value, a line, a table
-    added = {"[tool.codemlm]", "min-confidence = 0.25", "min-confidence = 0.25  # one"}
+    added = {"", "[tool.codemlm]", "min-confidence = 0.25"}
     assert {line.rstrip("\r") for line in new if line not in old} <= added
     if len(new) > len(old):
         rest = iter(new)
