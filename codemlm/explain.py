@@ -248,7 +248,8 @@ class Explainer:
         return rows[at], np.delete(rows, at, axis=0)
 
     def _if_masked(self, leaf: int, masked: LeafScore | None) -> float | None:
-        if leaf not in self._single or leaf in self._views or masked is None:
+        never = self.calibration.verified is None  # then masking changes no confidence
+        if never or leaf not in self._single or leaf in self._views or masked is None:
             return None
         row, _ = self._row(leaf, masked_views(self.known.doubts, {leaf: masked}))
         return float(self.calibration.confidences(row[None])[0])
