@@ -15,7 +15,7 @@ from codemlm.errors import SourceError
 from codemlm.examination import examine
 from codemlm.explanation import Contribution, Explanation, Option, Shares, Verdict
 from codemlm.filters import BROKEN, FILTERS, SECOND_WINDOW, breaks_syntax
-from codemlm.findings import Finding, masked_views, settle, suspect
+from codemlm.findings import Finding, least_by_default, masked_views, settle, suspect
 from codemlm.generated import is_generated
 from codemlm.heatmap import readable
 from codemlm.injection import Sites
@@ -214,7 +214,7 @@ class Explainer:
             least_of = "what the model was calibrated for"
         return Verdict(
             finding=finding,
-            least=options.least(finding.rule, self.calibration.threshold),
+            least=options.least(finding.rule, least_by_default(finding, self.calibration)),
             least_of=least_of,
             if_masked=self._if_masked(leaf, masked),
             filters=tuple(self._asked(finding)),

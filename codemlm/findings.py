@@ -31,7 +31,7 @@ from codemlm.suggestions import (
 from codemlm.syntax import ParsedFile, node_type_names
 from codemlm.types import Role, Span
 
-__all__ = ["Finding", "Suggestion", "judge", "masked_views", "percent"]
+__all__ = ["Finding", "Suggestion", "judge", "least_by_default", "masked_views", "percent"]
 
 
 MOST_UNDEFINED = 3
@@ -39,6 +39,12 @@ MOST_UNDEFINED = 3
 are more, what runs the file probably gives it names (SConstruct, templates, scripts of a shell),
 and each is less sure: of 151 real bugs that are undefined names, 148 were in files with at most
 three names, and 150 were read once."""
+
+
+SURE = 0.95
+"""Probability of the shown leaf from which the gate contradicts a finding."""
+LEAST_AGAINST_GATE = 0.5
+"""Least confidence, by default, of findings that the gate contradicts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +131,17 @@ def suspect(
         known = doubts.by_leaf.get(leaf)
         certain.append(_undefined(context, leaf, known, candidates, confidence))
     return found, certain
+
+
+def least_by_default(finding: Finding, calibration: Calibration) -> float:
+    """The confidence from which a finding is reported where nobody asked for another.
+
+    What the file says can outweigh a gate that is sure of what is shown, and on bugs of histories
+    it does; on mature code such findings are hardly ever right, and they read like a contradiction
+    (`dev/LOG.md`). So they have to be very confident.
+    """
+    contradicted = finding.rule != UNDEFINED_NAME and finding.keep > SURE
+    return max(calibration.threshold, LEAST_AGAINST_GATE) if contradicted else calibration.threshold
 
 
 def settle(

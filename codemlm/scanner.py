@@ -15,7 +15,7 @@ from codemlm.discovery import Target
 from codemlm.errors import CodemlmError, SourceError
 from codemlm.examination import examine
 from codemlm.filters import ALL_FILTERS, FILTERS, Filter
-from codemlm.findings import Finding, judge
+from codemlm.findings import Finding, judge, least_by_default
 from codemlm.generated import is_generated
 from codemlm.injection import Sites
 from codemlm.languages import PYTHON, language_for_path
@@ -342,8 +342,10 @@ class Scanner:
 
     def _is_reported(self, path: str, finding: Finding) -> bool:
         options = self.options_of(path)
-        least = options.least(finding.rule, self.calibration.threshold)
-        return finding.confidence >= least and options.wants(finding.rule)
+        return finding.confidence >= self._least(options, finding) and options.wants(finding.rule)
+
+    def _least(self, options: ScanOptions, finding: Finding) -> float:
+        return options.least(finding.rule, least_by_default(finding, self.calibration))
 
     def _failure(self, path: str, error: Exception) -> Failure:
         """The failure that an exception is, unless it must not be passed over."""
@@ -354,9 +356,9 @@ class Scanner:
         return Failure(path, Reason.INTERNAL, f"{type(error).__name__}: {error}")
 
     def _report(self, work: _Work, found: Sequence[Finding]) -> FileResult:
-        options, threshold = self.options_of(work.result.path), self.calibration.threshold
+        options = self.options_of(work.result.path)
         chosen = [f for f in found if options.wants(f.rule)]
-        wanted = [f for f in chosen if f.confidence >= options.least(f.rule, threshold)]
+        wanted = [f for f in chosen if f.confidence >= self._least(options, f)]
         if not work.pragmas.found:
             return replace(work.result, findings=tuple(wanted)) if wanted else work.result
         line_of = LineIndex(work.result.source).line_of
@@ -364,7 +366,7 @@ class Scanner:
         num_silenced = len(wanted) - len(kept)
         if options.wants(UNUSED_PRAGMA):
             for one in chosen:  # what comes near to a finding still needs its pragma
-                if one.confidence >= options.least(one.rule, threshold) / 2:
+                if one.confidence >= self._least(options, one) / 2:
                     work.pragmas.silence(one.rule, line_of(one.span.start))
             kept = [*work.pragmas.unused(work.result.source, options.wants), *kept]
         return replace(work.result, findings=tuple(kept), num_silenced=num_silenced)

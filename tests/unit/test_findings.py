@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from codemlm.backend import default_model_path
 from codemlm.calibration import VERIFIED_FEATURES, Boosted, Calibration, MaskedView
 from codemlm.confidence import Doubts
 from codemlm.errors import ModelError
-from codemlm.findings import percent
+from codemlm.findings import least_by_default, percent
 from codemlm.injection import Kind
 from codemlm.manifest import Manifest
 from codemlm.rules import CODE_OF_KIND, RULES
@@ -375,3 +376,18 @@ def test_rules_are_complete_and_unique() -> None:
 )
 def test_percentages_for_people(value: float, text: str) -> None:
     assert percent(value) == text
+
+
+def test_what_the_gate_contradicts_has_to_be_very_confident() -> None:
+    parsed = parse(b"def f(rows, cols): return g(rows) + lenght")
+    calibration = Calibration(threshold=0.1)
+    sure = score(parsed, "rows", "cols", which=1, keep=0.99)
+    unsure = score(parsed, "rows", "cols", which=1, keep=0.3)
+    undefined = {len(parsed) - 1: ["length"]}
+    for given, least in ((sure, 0.5), (unsure, 0.1)):
+        found = judge(parsed, [given], {}, undefined, calibration)
+        assert {f.rule: least_by_default(f, calibration) for f in found} == {
+            "CM101": least,
+            "CM201": 0.1,
+        }
+    assert least_by_default(found[0], replace(calibration, threshold=0.7)) == 0.7
