@@ -50,6 +50,7 @@ _KIND_HEADS = ("line first", "line of five", "leaf first", "repair", "leaf first
 _POPULATIONS = (
     ("all", "all bugs"),
     ("unreported", "bugs that neither pyflakes nor ruff reports"),
+    ("parsed", "those of them in files that pyflakes and ruff can parse"),
 )
 
 
@@ -96,6 +97,7 @@ def _data(data: Result) -> Markup:
     names = {
         "bugs": "bugs",
         "unreported": "bugs that neither pyflakes nor ruff reports",
+        "parsed": "those of them in files that pyflakes and ruff can parse",
         "repositories": "repositories",
         "files": "clean files",
         "lines": "clean lines",
@@ -105,7 +107,7 @@ def _data(data: Result) -> Markup:
         "lines_per_bug": "lines of a file with a bug, on average",
         "threshold": "confidence from which the product reports",
     }
-    counts = {**dict.fromkeys(list(names)[:6]), **data}  # these six are of every result
+    counts = {**dict.fromkeys(list(names)[:7]), **data}  # these seven are of every result
     parts = [
         terms([(names.get(key, key), _plain(v)) for key, v in counts.items() if not _is_table(v)])
     ]

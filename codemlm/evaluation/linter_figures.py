@@ -17,6 +17,12 @@ from codemlm.positions import LineIndex
 
 DECIDING = ("pyflakes", "ruff")
 """Linters that decide whether a bug is one that linters report."""
+UNREPORTED, PARSED = "unreported", "parsed"
+POPULATIONS = (UNREPORTED, PARSED)
+"""Bugs that no deciding linter reports, and those of them in files that the linters can parse."""
+
+Populations = Mapping[str, set[str]]
+"""Keys of bugs by population."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +136,29 @@ def unreported(bugs: Mapping[str, Sequence[LintedBug]]) -> set[str] | None:
     return keys - {bug.key for tool in DECIDING for bug in bugs[tool] if bug.anywhere}
 
 
+def populations(bugs: Mapping[str, Sequence[LintedBug]]) -> Populations | None:
+    """Keys of the bugs that linters do not report, and of those in files that linters can read.
+
+    A linter says nothing of a file that it cannot parse, such as one of Python 2: what it would
+    have said of a modern one is not known, so the second is the fairer comparison.
+
+    Args:
+        bugs: by linter.
+
+    Returns:
+        None if a deciding linter did not run.
+    """
+    missed = unreported(bugs)
+    if missed is None:
+        return None
+    unread = {bug.key for tool in DECIDING for bug in bugs[tool] if bug.given_up}
+    return {UNREPORTED: missed, PARSED: missed - unread}
+
+
 def linter_figures(
     bugs: Sequence[LintedBug],
     clean: Sequence[LintedFile],
-    missed: set[str] | None,
+    few: Populations | None,
     groups: int,
     seed: int,
 ) -> dict[str, Any]:
@@ -142,18 +167,24 @@ def linter_figures(
     Args:
         bugs: what it made of them.
         clean: what it made of files without a bug, each once.
-        missed: keys of the bugs that linters do not report; None if that is not known.
+        few: keys of bugs by population, see ``populations``; None if they are not known.
         groups: how many repositories there are.
         seed: of the bootstrap over repositories.
 
     Returns:
-        ``all`` and ``unreported``: figures with 95 % intervals; ``by_kind``; ``given_up``: how many
-        files the linter could not parse or failed on, and those do not count as clean code.
+        ``all`` and each population: figures with 95 % intervals; ``by_kind``; ``given_up``: how
+        many files the linter could not parse or failed on, and those do not count as clean code.
     """
-    few = None if missed is None else [bug for bug in bugs if bug.key in missed]
+    chosen = {
+        name: None if few is None else [bug for bug in bugs if bug.key in few[name]]
+        for name in POPULATIONS
+    }
     return {
         "all": _population(bugs, clean, groups, seed),
-        "unreported": None if few is None else _population(few, clean, groups, seed),
+        **{
+            name: None if some is None else _population(some, clean, groups, seed)
+            for name, some in chosen.items()
+        },
         "by_kind": _by_kind(bugs),
         "given_up": {
             "bugs": dict(Counter(bug.given_up for bug in bugs if bug.given_up)),

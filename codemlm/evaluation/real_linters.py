@@ -12,6 +12,7 @@ from codemlm.evaluation.injected import SampledFile, sampled
 from codemlm.evaluation.linter_figures import (
     LintedBug,
     LintedFile,
+    Populations,
     linted_bug,
     linted_file,
     linter_figures,
@@ -139,13 +140,13 @@ def _name(pair: FixPair, side: str) -> str:
 
 
 def as_json(
-    linted: Linted, missed: set[str] | None, linters: Linters, groups: int, seed: int
+    linted: Linted, few: Populations | None, linters: Linters, groups: int, seed: int
 ) -> dict[str, dict[str, Any]]:
     """Everything of every linter, for the result.
 
     Args:
         linted: what they made of everything.
-        missed: keys of the bugs that linters do not report; see ``linter_figures.unreported``.
+        few: keys of bugs by population; see ``linter_figures.populations``.
         linters: for their versions and options.
         groups: how many repositories there are.
         seed: of the bootstrap over repositories.
@@ -153,7 +154,7 @@ def as_json(
     return {
         tool: {
             **linters.facts(tool),
-            **linter_figures(bugs, linted.clean[tool], missed, groups, seed),
+            **linter_figures(bugs, linted.clean[tool], few, groups, seed),
         }
         for tool, bugs in linted.bugs.items()
     }

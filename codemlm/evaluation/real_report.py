@@ -11,7 +11,11 @@ from codemlm.evaluation.rankers import DESCRIPTIONS, GATE, NGRAM, PRODUCT
 from codemlm.evaluation.real_metrics import BUDGETS, FUNCTION_SHARE, FUNCTIONS_LEVEL
 from codemlm.evaluation.report import Table, cells, percent, print_all, rate
 
-_POPULATIONS = {"all": "all bugs", "unreported": "bugs that pyflakes and ruff do not report"}
+_POPULATIONS = {
+    "all": "all bugs",
+    "unreported": "bugs that pyflakes and ruff do not report",
+    "parsed": "those of them in files that pyflakes and ruff can parse",
+}
 _KINDS_OF = (PRODUCT, GATE, NGRAM)
 
 Figure = tuple[str, str, Callable[[float], str]]
@@ -53,8 +57,8 @@ def real_tables(result: Mapping[str, Any]) -> list[Table]:
     found: list[Table] = []
     linters = result["linters"]
     for population, said in _POPULATIONS.items():
-        rows = {name: r[population] for name, r in result["rankers"].items() if r[population]}
-        rows |= {name: r[population] for name, r in linters.items() if r[population]}
+        rows = {name: r[population] for name, r in result["rankers"].items() if r.get(population)}
+        rows |= {name: r[population] for name, r in linters.items() if r.get(population)}
         found += _population(said, rows)
     compared = result["compared"]
     rows = {name: r["all"] for name, r in compared["rankers"].items()}
@@ -197,7 +201,8 @@ def introduction(result: Mapping[str, Any]) -> str:
     data = result["data"]
     skipped = ", ".join(f"{reason} {count}" for reason, count in data["skipped"].items())
     unreported = (
-        f"pyflakes and ruff do not report {data['unreported']:,} of them; "
+        f"pyflakes and ruff do not report {data['unreported']:,} of them, "
+        f"{data['parsed']:,} in files that they can parse; "
         if data["unreported"] is not None
         else ""
     )

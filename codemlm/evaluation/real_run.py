@@ -13,7 +13,7 @@ from codemlm.errors import UsageError
 from codemlm.evaluation import real_linters
 from codemlm.evaluation.commits import judge_commits
 from codemlm.evaluation.injected import SampledFile, sampled
-from codemlm.evaluation.linter_figures import unreported
+from codemlm.evaluation.linter_figures import POPULATIONS, Populations, populations
 from codemlm.evaluation.rankers import (
     CHANCE,
     DESCRIPTIONS,
@@ -78,7 +78,7 @@ class Population:
     clean: dict[str, list[CleanFile]] = field(default_factory=lambda: defaultdict(list))
 
     def summaries(
-        self, groups: int, seed: int, threshold: float, missed: set[str] | None
+        self, groups: int, seed: int, threshold: float, few: Populations | None
     ) -> dict[str, dict[str, Any]]:
         """Figures of every ranker, in the order of reports."""
         found: dict[str, dict[str, Any]] = {}
@@ -86,10 +86,10 @@ class Population:
             bugs, clean = self.bugs[name], self.clean[name]
             default = threshold if name == PRODUCT else None
             summary = RealSummary(clean, groups, seed, default)
-            found[name] = {"all": summary.of(bugs), "unreported": None, "curve": curve(bugs, clean)}
-            if missed is not None:
-                few = [bug for bug in bugs if bug.key in missed]
-                found[name]["unreported"] = summary.of(few)
+            found[name] = {"all": summary.of(bugs), "curve": curve(bugs, clean)}
+            for population in POPULATIONS:
+                some = None if few is None else [b for b in bugs if b.key in few[population]]
+                found[name][population] = None if some is None else summary.of(some)
         return found
 
 
@@ -252,11 +252,11 @@ class RealRun:
             pairs, self.evaluation, max_lines=settings.max_lines, seed=settings.seed, progress=told
         )
 
-    def result(self, missed: set[str] | None) -> dict[str, Any]:
+    def result(self, few: Populations | None) -> dict[str, Any]:
         """All figures, ready for JSON; see `run_real`.
 
         Args:
-            missed: keys of the bugs that linters do not report; None if that is not known.
+            few: keys of bugs by population, see `linter_figures.populations`; None if not known.
         """
         seed, groups = self.settings.seed, len(self.names)
         threshold = self.evaluation.calibration.threshold
@@ -271,7 +271,7 @@ class RealRun:
                 "files": self.counts["files"],
                 "lines": self.counts["lines"],
                 "functions": self.counts["functions"],
-                "unreported": None if missed is None else len(missed),
+                **{name: None if few is None else len(few[name]) for name in POPULATIONS},
                 "in_functions": self.counts["in_functions"],
                 "unreachable": self.counts["unreachable"],
                 "lines_per_bug": round(self.counts["lines_with_bugs"] / len(self.judged), 1),
@@ -280,12 +280,12 @@ class RealRun:
                 "kinds": dict(kinds.most_common()),
                 "splits": dict(splits.most_common()),
             },
-            "rankers": self.every.summaries(groups, seed, threshold, missed),
+            "rankers": self.every.summaries(groups, seed, threshold, few),
             "compared": {
                 "bugs": len(self.compared.bugs.get(CHANCE, [])),
                 "files": len(clean),
                 "lines": sum(file.lines for file in clean),
-                "rankers": self.compared.summaries(groups, seed, threshold, missed),
+                "rankers": self.compared.summaries(groups, seed, threshold, few),
             },
             "reliability": self.reliability.as_json(),
             "alarms": [row for _, row in self.alarms],
@@ -347,14 +347,14 @@ def run_real(
     if not run.judged:
         left = ", ".join(f"{reason}: {count}" for reason, count in run.skipped.items())
         raise UsageError(f"{plan.path}: no bug to judge ({left or 'the file is empty'})")
-    missed: set[str] | None = None
+    few: Populations | None = None
     described: dict[str, Any] = {}
     if linters is not None:
         told = None if progress is None else lambda a, b: progress("linting", a, b)
         linted = real_linters.lint(plan, run.judged, linters, told)
-        missed = unreported(linted.bugs)
-        described = real_linters.as_json(linted, missed, linters, len(run.names), settings.seed)
-    result = run.result(missed)
+        few = populations(linted.bugs)
+        described = real_linters.as_json(linted, few, linters, len(run.names), settings.seed)
+    result = run.result(few)
     listed = {name: result.pop(name) for name in ("alarms", "misses")}
     commits = run.commits(progress) if settings.commits else None
     return {**result, "linters": described, "commits": commits, **listed}

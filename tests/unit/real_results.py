@@ -56,7 +56,7 @@ def ranker(skill: float) -> dict[str, Any]:
     if skill == 1.0:  # the product
         everything["figures"] |= {**own, "recall_at_default": figure(0.041)}
     rest = {"bugs": 402, "figures": figures(skill * 0.8), "by_kind": kinds}
-    return {"all": everything, "unreported": rest, "curve": curve(skill)}
+    return {"all": everything, "unreported": rest, "parsed": rest, "curve": curve(skill)}
 
 
 def linter(found: float, rate: float) -> dict[str, Any]:
@@ -72,6 +72,7 @@ def linter(found: float, rate: float) -> dict[str, Any]:
         "options": "--select F,E9",
         "all": measured,
         "unreported": {**measured, "bugs": 402},
+        "parsed": {**measured, "bugs": 380},
         "by_kind": {"variable": {"bugs": 310, **{n: f["value"] for n, f in shares.items()}}},
         "given_up": {"bugs": {"unparsed": 3}, "files": {}},
     }
@@ -121,6 +122,7 @@ def real_result() -> dict[str, Any]:
             "lines": 183_211,
             "functions": 9_120,
             "unreported": 402,
+            "parsed": 380,
             "skipped": {"too long": 31, "syntax": 2},
             "kinds": KINDS,
         },

@@ -21,10 +21,12 @@ from codemlm.errors import UsageError
 from codemlm.evaluation.injected import sampled
 from codemlm.evaluation.linter_cache import LinterCache
 from codemlm.evaluation.linter_figures import (
+    POPULATIONS,
     LintedBug,
     linted_bug,
     linted_file,
     linter_figures,
+    populations,
     unreported,
 )
 from codemlm.evaluation.linter_reports import bug_lines, reported, reported_anywhere
@@ -418,7 +420,9 @@ def test_figures_of_a_linter() -> None:
     missed = unreported({"pyflakes": bugs, "ruff": bugs[2:]})
     assert missed == {"c", "d"}
     assert unreported({"pyflakes": bugs}) is None
-    table = linter_figures(bugs, clean, missed, groups=2, seed=0)
+    few = populations({"pyflakes": bugs, "ruff": bugs[2:]})
+    assert few == {"unreported": {"c", "d"}, "parsed": {"c"}}
+    table = linter_figures(bugs, clean, few, groups=2, seed=0)
     every = {name: figure["value"] for name, figure in table["all"]["figures"].items()}
     assert table["all"]["bugs"] == 4
     assert every["found"] == 0.25
@@ -442,4 +446,5 @@ def test_figures_of_a_linter() -> None:
     assert table["given_up"] == {"bugs": {UNPARSED: 1}, "files": {UNPARSED: 1}}
     json.dumps(table)
     assert linter_figures(bugs, clean, None, groups=2, seed=0)["unreported"] is None
-    assert linter_figures(bugs, [], set(), groups=2, seed=0)["unreported"]["bugs"] == 0
+    nothing: dict[str, set[str]] = {name: set() for name in POPULATIONS}
+    assert linter_figures(bugs, [], nothing, groups=2, seed=0)["unreported"]["bugs"] == 0
