@@ -210,6 +210,8 @@ class Explainer:
             least_of = f"min-confidence of {max(fitting, key=len)}, by {origin}"
         elif options.min_confidence is not None:
             least_of = f"min-confidence, by {origin}"
+        elif least_by_default(finding, self.calibration) > self.calibration.threshold:
+            least_of = "for the gate is sure of what stands here"
         else:
             least_of = "what the model was calibrated for"
         return Verdict(
