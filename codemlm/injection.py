@@ -17,11 +17,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codemlm.sites import Kind, Site, Sites, find_sites, operator_kind
+from codemlm.sites import KIND_OF_ROLE, Kind, Site, Sites, find_sites, operator_kind
 from codemlm.syntax import ParsedFile
 from codemlm.types import Span
 
 __all__ = [
+    "KIND_OF_ROLE",
     "KIND_WEIGHTS",
     "Kind",
     "Rewrite",

@@ -39,6 +39,19 @@ class Kind(StrEnum):
     NEGATION_DROPPED = "negation-dropped"
 
 
+KIND_OF_ROLE = {
+    Role.READ: Kind.VARIABLE,
+    Role.UPDATE: Kind.VARIABLE,
+    Role.CALL: Kind.FUNCTION,
+    Role.METHOD: Kind.FUNCTION,
+    Role.ATTRIBUTE: Kind.ATTRIBUTE,
+    Role.ATTRIBUTE_BINDING: Kind.ATTRIBUTE,
+    Role.KEYWORD_ARGUMENT: Kind.KEYWORD_ARGUMENT,
+    Role.NUMBER: Kind.NUMBER,
+    Role.CONSTANT: Kind.CONSTANT,
+}
+"""The kind of mistake that another text is at a leaf, by role; operators go by their class."""
+
 _CLASS_KINDS = {
     "comparison": Kind.COMPARISON,
     "identity": Kind.IDENTITY,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from codemlm.alternatives import FLOOR, Context
-from codemlm.injection import Kind, operator_kind
+from codemlm.injection import KIND_OF_ROLE, Kind, operator_kind
 from codemlm.rules import ADDED_PREFIX, CODE_OF_KIND, MISSING_PREFIX
 from codemlm.scopes import role_table
 from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative, LeafScore
@@ -29,18 +29,6 @@ UNDEFINED_WEIGHTS = (5.45, 1.0, 0.38, 0.72, 5.55, 4.04, 0.28, 1.49, -2.43, -0.65
 """Weights of what speaks for a candidate for an undefined name, see ``UndefinedFeatures``: those of
 a softmax over the candidates, fitted on 414 mined fixes of undefined names, of the splits
 `train` and `calibration`."""
-
-_KIND_OF_ROLE = {
-    Role.READ: Kind.VARIABLE,
-    Role.UPDATE: Kind.VARIABLE,
-    Role.CALL: Kind.FUNCTION,
-    Role.METHOD: Kind.FUNCTION,
-    Role.ATTRIBUTE: Kind.ATTRIBUTE,
-    Role.ATTRIBUTE_BINDING: Kind.ATTRIBUTE,
-    Role.KEYWORD_ARGUMENT: Kind.KEYWORD_ARGUMENT,
-    Role.NUMBER: Kind.NUMBER,
-    Role.CONSTANT: Kind.CONSTANT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +198,7 @@ def _kind(context: Context, role: Role, shown: str, suggested: str) -> Kind:
             if kind in kinds:
                 return kind
         return operator_kind(context.spec, shown) or Kind.COMPARISON
-    return _KIND_OF_ROLE[role]
+    return KIND_OF_ROLE[role]
 
 
 def edits_of(parsed: ParsedFile, leaf: int, text: str) -> tuple[tuple[Span, bytes], ...]:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from codemlm.errors import UsageError
 
@@ -140,3 +140,9 @@ class TrainConfig:
             f.name: str(value) if isinstance(value := getattr(self, f.name), Path) else value
             for f in dataclasses.fields(self)
         }
+
+
+def path_fields() -> frozenset[str]:
+    """Names of the settings that are paths: they say something of a machine, not of a run."""
+    hints = get_type_hints(TrainConfig)
+    return frozenset(name for name, hint in hints.items() if Path in (hint, *get_args(hint)))

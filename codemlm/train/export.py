@@ -24,6 +24,7 @@ from codemlm.masking import MaskPolicy
 from codemlm.syntax import node_type_names
 from codemlm.tokenizer import LeafTokenizer
 from codemlm.train.checkpoint import folders, verified_state
+from codemlm.train.config import path_fields
 from codemlm.train.data import fill_random, load_shards
 from codemlm.train.graph import ScoringGraph, example_inputs
 from codemlm.train.model import CodeMLMForLeafPrediction
@@ -221,11 +222,9 @@ def training_facts(
     state: dict[str, Any], model: CodeMLMForLeafPrediction, data: Path
 ) -> dict[str, Any]:
     """Where the model comes from, without anything of the machine that it was trained on."""
-    config = {
-        name: value
-        for name, value in state.get("config", {}).items()
-        if name not in ("data", "out", "model_config", "init_from", "workers", "threads")
-    }
+    of_machine = path_fields() | {"workers", "threads"}
+    saved: dict[str, Any] = state.get("config", {})
+    config = {name: value for name, value in saved.items() if name not in of_machine}
     rows = state.get("metrics_tail", [])
     last = {row["kind"]: row for row in rows if isinstance(row, dict) and "kind" in row}
     facts: dict[str, Any] = {}

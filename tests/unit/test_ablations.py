@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from collections.abc import Sequence
@@ -16,21 +15,12 @@ import pytest
 from codemlm.evaluation.probe import RANKERS
 from codemlm.train.config import TrainConfig
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
+from .benchmark_scripts import load_script
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    if not FOLDER.is_dir():
-        pytest.skip("the benchmarks are not part of an installation")
-    monkeypatch.syspath_prepend(str(FOLDER))
-    spec = importlib.util.spec_from_file_location("benchmarks_ablations", FOLDER / "ablations.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("ablations", monkeypatch)
 
 
 def figure(value: float) -> dict[str, float]:

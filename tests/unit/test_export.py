@@ -15,13 +15,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from codemlm.backend import INPUT_NAMES, OnnxModel, open_session
+from codemlm.backend import INPUT_NAMES, OnnxModel, default_model_path, open_session
 from codemlm.batches import NUM_SLOTS
 from codemlm.errors import CheckpointError, ModelError, UsageError
 from codemlm.manifest import MODEL, TOKENIZER, Manifest
 from codemlm.syntax import MAX_NODE_TYPES
 from codemlm.tokenizer import MAX_PIECES, LeafTokenizer
 from codemlm.train import __main__ as cli
+from codemlm.train.config import path_fields
 from codemlm.train.export import ExportSettings, export, sample_batches, to_onnx
 from codemlm.train.graph import ScoringGraph
 from codemlm.train.model import CodeMLMConfig, CodeMLMForLeafPrediction
@@ -335,3 +336,9 @@ def test_the_command(exported: Exported, tmp_path: Path, monkeypatch: pytest.Mon
     result = CliRunner().invoke(cli.main, arguments)
     assert result.exit_code == 2
     assert "error: " in result.output
+
+
+def test_settings_that_are_paths_are_known_by_their_type() -> None:
+    wanted = {"data", "out", "model_config", "init_from", "fixes", "proposals"}
+    assert path_fields() == wanted
+    assert not wanted & set(Manifest.read(default_model_path()).training["config"])

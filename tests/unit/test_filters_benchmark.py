@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -16,21 +14,12 @@ from tests.cli.fake import DOUBT_ALONE, FakeModel
 from tests.unit.fakes import tiny_tokenizer
 from tests.unit.test_real import pair_of, write_pairs
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
+from .benchmark_scripts import load_script
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    if not FOLDER.is_dir():
-        pytest.skip("the benchmarks are not part of an installation")
-    monkeypatch.syspath_prepend(str(FOLDER))
-    spec = importlib.util.spec_from_file_location("benchmarks_filters", FOLDER / "filters.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("filters", monkeypatch)
 
 
 def test_figures_by_hand(script: ModuleType) -> None:

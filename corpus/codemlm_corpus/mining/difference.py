@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from codemlm.fixes import PREFIX_ADDED, PREFIX_MISSING
-from codemlm.injection import Kind, operator_kind
+from codemlm.injection import KIND_OF_ROLE, Kind, operator_kind
 from codemlm.syntax import ParsedFile, node_type_names, parse
 from codemlm.types import NAME_ROLES, Role
 from codemlm_corpus.mining.lines import common_ends
@@ -20,17 +20,6 @@ from codemlm_corpus.mining.lines import common_ends
 _MAX_SWAP = 24
 """Leaves between the two of a swap, and these two: the arguments of one call."""
 
-_KIND_OF_ROLE = {
-    Role.READ: Kind.VARIABLE,
-    Role.UPDATE: Kind.VARIABLE,
-    Role.CALL: Kind.FUNCTION,
-    Role.METHOD: Kind.FUNCTION,
-    Role.ATTRIBUTE: Kind.ATTRIBUTE,
-    Role.ATTRIBUTE_BINDING: Kind.ATTRIBUTE,
-    Role.KEYWORD_ARGUMENT: Kind.KEYWORD_ARGUMENT,
-    Role.NUMBER: Kind.NUMBER,
-    Role.CONSTANT: Kind.CONSTANT,
-}
 _REASON_OF_ROLE = {
     Role.STRING: "string",
     Role.FSTRING: "string",
@@ -169,7 +158,7 @@ class _Comparison:
             return _REASON_OF_ROLE[role]
         if role is Role.CONSTANT and not {shown, meant} <= set(self.old.language.constants):
             return "no-operator"
-        return _KIND_OF_ROLE.get(role, "no-operator")
+        return KIND_OF_ROLE.get(role, "no-operator")
 
     def _operator(self, shown: str, meant: str) -> Kind | str:
         spec = self.old.language
