@@ -21,6 +21,8 @@ weights and REST into the confidence; VALIDATION and OTHERS are pairs of those s
 What a scan masks is chosen by the confidence that a model has: collecting and fitting once more,
 with the model that was just fitted, lets the second stage see what its own first stage chooses.
 
+``recover`` makes a checkpoint of an exported model, where the run that it came from is gone.
+
 An export and a fit note the repositories that they have seen in the model's manifest.
 ``repositories`` writes them anew from lists, such as a corpus's ``manifest.jsonl``.
 
@@ -300,6 +302,21 @@ def pretrain(**options: Any) -> None:
             reporter.stop()
     if trainer.ranks.rank == 0:
         click.echo(result.checkpoint)
+
+
+@main.command("recover")
+@click.option("--model", type=Path, required=True, help="Model folder, as a package ships it.")
+@click.option("--out", type=Path, required=True, help="Run folder for the checkpoint.")
+@click.option(
+    "--model-config", type=Path, help="JSON with fields of CodeMLMConfig, such as gate_weight."
+)
+def recover_command(model: Path, out: Path, model_config: Path | None) -> None:
+    """Makes a checkpoint of an exported model, to train on from (pretrain --init-from OUT)."""
+    from codemlm.train.build import read_fields
+    from codemlm.train.recover import recover
+
+    with reported():
+        click.echo(recover(model, out, settings=read_fields(model_config)))
 
 
 @main.command("probe")

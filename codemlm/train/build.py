@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codemlm.errors import UsageError
@@ -14,18 +15,30 @@ if TYPE_CHECKING:
     from codemlm.train.loop import BatchSource
 
 
+def read_fields(path: Path | None) -> dict[str, Any]:
+    """The model settings of a JSON file; none without one.
+
+    Raises:
+        UsageError: the file is not a JSON object.
+    """
+    if path is None:
+        return {}
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot read it as JSON ({error})") from error
+    if not isinstance(fields, dict):
+        raise UsageError(f"{path}: not a JSON object of model settings")
+    return fields
+
+
 def model_fields(config: TrainConfig, known: dict[str, Any]) -> dict[str, Any]:
     """Fields of CodeMLMConfig: the data's, over those the JSON file gives, under model_set's.
 
     Raises:
         UsageError: the file is not JSON, or a setting is not FIELD=VALUE.
     """
-    fields: dict[str, Any] = {}
-    if config.model_config is not None:
-        try:
-            fields = json.loads(config.model_config.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{config.model_config}: cannot read it as JSON ({error})") from error
+    fields = read_fields(config.model_config)
     fields |= {"max_subtokens": config.window, **known}
     for setting in config.model_set:
         name, equals, text = setting.partition("=")

@@ -275,7 +275,9 @@ def resumed_config(config: TrainConfig, found: Checkpoint | None) -> TrainConfig
         return config
     saved = found.state["config"]
     asked = json.loads(json.dumps(config.as_json()))
-    odd = [f"{n} ({saved[n]}, now {asked[n]})" for n in FIXED if saved[n] != asked[n]]
+    # A recovered model (`codemlm.train.recover`) binds a run to nothing.
+    bound = [n for n in FIXED if n in saved]
+    odd = [f"{n} ({saved[n]}, now {asked[n]})" for n in bound if saved[n] != asked[n]]
     if odd:
         raise UsageError(
             f"{found.path} was trained with other settings: {', '.join(odd)}; "
