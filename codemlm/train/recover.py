@@ -118,19 +118,19 @@ def _config(
         "num_attention_heads": heads.pop(),
         "intermediate_size": matrices[4].shape[1],
     }
-    known: dict[str, Any] = dict(
-        encoder_type="modernbert",
-        encoder=encoder,
-        vocab_size=manifest.vocab_size,
-        num_roles=shipped["embed.role.weight"].shape[0],
-        num_slots=shipped["embed.slot.weight"].shape[0] - 1,
-        num_node_types=shipped["embed.parent.weight"].shape[0],
-        num_global_candidates=manifest.num_global,
-        max_pieces=shipped["composer.piece_position.weight"].shape[0],
-        max_subtokens=manifest.window,
-        composer_size=shipped["composer.up.bias"].shape[0],
-        gate_size=shipped["gate.dense.bias"].shape[0],
-    )
+    known: dict[str, Any] = {
+        "encoder_type": "modernbert",
+        "encoder": encoder,
+        "vocab_size": manifest.vocab_size,
+        "num_roles": shipped["embed.role.weight"].shape[0],
+        "num_slots": shipped["embed.slot.weight"].shape[0] - 1,
+        "num_node_types": shipped["embed.parent.weight"].shape[0],
+        "num_global_candidates": manifest.num_global,
+        "max_pieces": shipped["composer.piece_position.weight"].shape[0],
+        "max_subtokens": manifest.window,
+        "composer_size": shipped["composer.up.bias"].shape[0],
+        "gate_size": shipped["gate.dense.bias"].shape[0],
+    }
     return CodeMLMConfig(**{**settings, **known})
 
 
