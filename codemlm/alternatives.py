@@ -25,6 +25,8 @@ FLOOR = 1e-4
 """Likelihood of an alternative that the model did not think of."""
 _RARE = 2
 """A name that occurs this often at the most may be a misspelling."""
+_OWNERS = 3
+"""Of what a bare name may be a member, so many are tried; `self` comes first."""
 _VARIABLES = frozenset({Role.READ, Role.UPDATE, Role.CALL})
 _SPELT = frozenset({Role.READ, Role.CALL, Role.KEYWORD_ARGUMENT, *MEMBER_ROLES})
 
@@ -48,8 +50,8 @@ class Context:
     def possible(self, leaf: int, alternatives: Iterable[Alternative]) -> list[Alternative]:
         """What could stand at the leaf, so that it parses and resolves.
 
-        First what the model's alternatives stand for, in their order; then near spellings and
-        ``self.`` before the name, both with the likelihood ``FLOOR``.
+        First what the model's alternatives stand for, in their order; then near spellings, and the
+        name with what it is a member of elsewhere before it, both with the likelihood ``FLOOR``.
         """
         found: dict[str, float] = {}
         for alternative in alternatives:
@@ -83,10 +85,10 @@ class Context:
         if role in _SPELT and self._counts[shown] <= _RARE:
             yield from (text for text in self._spellings(leaf, role) if self.allows(leaf, text))
         if role in _VARIABLES:
-            reach = self.reach_at(leaf)
-            for owner in sorted(self.spec.self_names, reverse=True):
-                if owner in reach and self.members.belongs(leaf, owner):
-                    yield f"{owner}{self.spec.member_access}{shown}"
+            reach, owners = self.reach_at(leaf), sorted(self.spec.self_names, reverse=True)
+            owners += [o for o in self.members.owners.get(shown, ()) if o not in owners]
+            near = [o for o in owners if o in reach and self.members.belongs(leaf, o)]
+            yield from (f"{owner}{self.spec.member_access}{shown}" for owner in near[:_OWNERS])
 
     def _spellings(self, leaf: int, role: Role) -> tuple[str, ...]:
         """Names of the file, and common ones, that the leaf may be a misspelling of."""

@@ -38,8 +38,15 @@ GROUPS: dict[Role, str] = {
 _GROUP_NAMES = ("variable", "function", "attribute", "keyword", "operator", "literal")
 _LOGISTIC_SINGLE = ("doubt", "share", "gap", *(f"is_{g}" for g in _GROUP_NAMES))
 _LOGISTIC_MASKED = ("masked_shown", "masked_best", "agrees")
-MODEL_FEATURES = (*_LOGISTIC_SINGLE, "shown", "best", "second", "lost", "possible", "rank")
-"""Features of the single pass, in order; see ``model_features``."""
+MODEL_FEATURES = (
+    *(*_LOGISTIC_SINGLE, "shown", "best", "second", "lost", "possible"),
+    *("rank", "moved", "preference"),
+)
+"""Features of the single pass, in order; see ``model_features``. The last three are of the file's
+other leaves (``rank``), and of the ranker: the place that the first alternative had in the model's
+order, and the log of its share; NaN where alternatives were not ranked anew."""
+OF_FILE = 3
+"""How many of them ``model_features`` does not know."""
 MASKED_FEATURES = (*_LOGISTIC_MASKED, "masked_gap")
 """Features of the pass with the leaf masked, in order; see ``masked_features``."""
 SINGLE_FEATURES = (*MODEL_FEATURES, *EVIDENCE_FEATURES)
@@ -135,6 +142,8 @@ class Calibration:
     Attributes:
         single: of rows of SINGLE_FEATURES.
         verified: of rows of VERIFIED_FEATURES; None: nothing is masked, the first stage decides.
+        ranker: orders what may be meant at a leaf, of rows of ``ranking.RANK_FEATURES``; None: the
+            model's order stands.
         threshold: default least confidence of a finding.
         undefined: confidence of an undefined name (its measured precision).
         notes: where the figures come from; for the model card.
@@ -148,13 +157,14 @@ class Calibration:
     )
     threshold: float = 0.5
     undefined: float = 0.9
+    ranker: Boosted | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def uses_evidence(self) -> bool:
         """Whether features of the whole file are asked for."""
         asked = {*self.single.features, *(self.verified.features if self.verified else ())}
-        return not asked.isdisjoint(EVIDENCE_FEATURES)
+        return self.ranker is not None or not asked.isdisjoint(EVIDENCE_FEATURES)
 
     def order(self, rows: np.ndarray) -> np.ndarray:
         """Rows of SINGLE_FEATURES, those that are worth masking most first: int64 (N,)."""
@@ -215,6 +225,7 @@ class Calibration:
                 ),
                 threshold=float(data["threshold"]),
                 undefined=float(data["undefined"]),
+                ranker=None if data.get("ranker") is None else _ranker(data["ranker"]),
                 notes=dict(data.get("notes", {})),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -227,6 +238,7 @@ class Calibration:
             "verified": self.verified.as_json() if self.verified else None,
             "threshold": self.threshold,
             "undefined": self.undefined,
+            "ranker": self.ranker.as_json() if self.ranker else None,
             "notes": dict(self.notes),
         }
 
@@ -251,12 +263,18 @@ def _map(data: Mapping[str, Any], known: Sequence[str], name: str) -> Logistic |
     return Logistic(features, intercept, coefficients)
 
 
+def _ranker(data: Mapping[str, Any]) -> Boosted:
+    features = tuple(map(str, data["features"]))
+    trees = Ensemble.from_json(data["trees"], len(features))
+    return Boosted(features, trees, float(data["intercept"]), float(data["slope"]))
+
+
 def model_features(
     role: Role, score: LeafScore, possible: Sequence[Alternative]
 ) -> tuple[float, ...]:
-    """Features of the single pass, in the order of MODEL_FEATURES but for the rank.
+    """Features of the single pass, in the order of MODEL_FEATURES but for the last ``OF_FILE``.
 
-    doubt: the gate's logit that the leaf is wrong. share: log of the best possible alternative's
+    doubt: the gate's logit that the leaf is wrong. share: log of the first possible alternative's
     share among what may be meant instead. gap: how much likelier than the shown leaf the best
     alternative is, in nats. shown, best: logs of their shares of the softmax. second: log odds of
     the second possible alternative against the first. lost: share of the alternatives that are not

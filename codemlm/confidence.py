@@ -13,12 +13,15 @@ from codemlm.alternatives import Context, is_informative
 from codemlm.calibration import (
     MASKED_FEATURES,
     MODEL_FEATURES,
+    OF_FILE,
+    Boosted,
     Calibration,
     MaskedView,
     masked_features,
     model_features,
 )
 from codemlm.evidence import EVIDENCE_FEATURES, Evidence
+from codemlm.ranking import ranked_leaves, reordered
 from codemlm.scoring import Alternative, LeafScore
 from codemlm.types import Role
 
@@ -32,6 +35,7 @@ class Doubts:
         undefined: leaves that are undefined names, and findings of their own.
         path: of the file.
         with_evidence: whether the rows hold evidence; else NaN stands there.
+        ranker: orders the alternatives of the most suspicious leaves; None: the model's order.
 
     Attributes:
         context: of the file.
@@ -50,28 +54,31 @@ class Doubts:
         undefined: Collection[int] = (),
         path: str = "",
         with_evidence: bool,
+        ranker: Boosted | None = None,
     ) -> None:
         self.context = context
         self.by_leaf = {score.leaf: score for score in scores}
         self.scores: list[LeafScore] = []
         self.possible: list[list[Alternative]] = []
-        model: list[tuple[float, ...]] = []
         for score in scores:
             if score.leaf in undefined:
                 continue
             possible = context.possible(score.leaf, score.alternatives)
             if possible:
-                role = Role(int(context.parsed.roles[score.leaf]))
                 self.scores.append(score)
                 self.possible.append(possible)
-                model.append(model_features(role, score, possible))
-        self._evidence = Evidence(context.parsed, path) if with_evidence and model else None
-        table = np.array(model, dtype=np.float32).reshape(-1, len(MODEL_FEATURES) - 1)
+        self._evidence = Evidence(context.parsed, path) if with_evidence and self.scores else None
+        of_file = np.column_stack([ranks := self._ranks(), self._rank_anew(ranker, ranks)])
+        model = [
+            model_features(Role(int(context.parsed.roles[score.leaf])), score, possible)
+            for score, possible in zip(self.scores, self.possible, strict=True)
+        ]
+        table = np.array(model, dtype=np.float32).reshape(-1, len(MODEL_FEATURES) - OF_FILE)
         leaves = [score.leaf for score in self.scores]
         known = [is_informative(context.parsed, leaf) for leaf in leaves]
         self.informative = np.array(known, dtype=bool)
         texts = [possible[0].text for possible in self.possible]
-        self.rows = np.column_stack([table, self._ranks(), self._of_file(leaves, texts)])
+        self.rows = np.column_stack([table, of_file, self._of_file(leaves, texts)])
 
     def propose(self, calibration: Calibration, limit: int) -> list[int]:
         """Leaves that are worth masking, the most suspicious first, at most ``limit``.
@@ -129,6 +136,24 @@ class Doubts:
         ranks = np.empty(len(odds), dtype=np.float32)
         ranks[np.argsort(-np.array(odds), kind="stable")] = np.arange(len(odds))
         return np.log1p(ranks)
+
+    def _rank_anew(self, ranker: Boosted | None, ranks: np.ndarray) -> np.ndarray:
+        """Orders the alternatives of the most suspicious leaves; float32 (N, 2).
+
+        The columns are the place that the first one had, and the log of its share; NaN elsewhere.
+        """
+        found = np.full((len(ranks), 2), np.nan, dtype=np.float32)
+        if ranker is None or self._evidence is None:
+            return found
+        places = np.flatnonzero(np.expm1(ranks) < ranked_leaves(len(ranks)) - 0.5).tolist()
+        before = [self.possible[place] for place in places]
+        after, preference = reordered(
+            ranker, self._evidence, [self.scores[place] for place in places], before
+        )
+        for place, old, new, share in zip(places, before, after, preference, strict=True):
+            self.possible[place] = new
+            found[place] = old.index(new[0]), share
+        return found
 
     def _of_file(self, leaves: Sequence[int], texts: Sequence[str]) -> np.ndarray:
         if self._evidence is None:

@@ -60,6 +60,7 @@ def examine(
         undefined=undefined,
         path=path,
         with_evidence=calibration.uses_evidence,
+        ranker=calibration.ranker,
     )
     leaves = doubts.propose(calibration, limit)
     masked = {s.leaf: s for s in scorer.score_masked(file, leaves)} if leaves else {}

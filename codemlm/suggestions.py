@@ -53,7 +53,8 @@ def combine(
     """Likelihoods of the shown leaf and of the suggestions.
 
     The mean of both passes where there are two, scaled so that shown leaf and possible alternatives
-    make one whole.
+    make one whole. Of one pass, the suggestions are in the order of ``possible``, of two by their
+    likelihoods.
     """
     weights: dict[str, float] = {a.text: a.likelihood for a in possible}
     shown = score.likelihood
@@ -65,7 +66,10 @@ def combine(
                 weights.get(alternative.text, 0.0) + alternative.likelihood / 2
             )
     total = shown + sum(weights.values())
-    ranked = sorted(weights.items(), key=lambda item: (-item[1], item[0]))[:MAX_SUGGESTIONS]
+    ranked = list(weights.items())
+    if masked is not None:
+        ranked.sort(key=lambda item: (-item[1], item[0]))
+    ranked = ranked[:MAX_SUGGESTIONS]
     return shown / total, tuple(Suggestion(text, value / total) for text, value in ranked)
 
 

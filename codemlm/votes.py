@@ -18,7 +18,7 @@ from codemlm.scoring import FileToScore, LeafScore, Scorer
 from codemlm.syntax import ParsedFile
 from codemlm.units import encode_with_texts
 
-AMONG = 3
+AMONG = 8
 """The first suggestion has to be among so many of the second window's."""
 DOUBT_MARGIN = 1.5
 """The gate's logit may be so much less doubtful in the second window."""

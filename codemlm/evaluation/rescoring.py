@@ -80,6 +80,11 @@ class WindowScorer(Scorer):
         found = self._by_file([(file, window) for window in windows], masked=masked)
         return found[0][1] if found else {}
 
+    def of_windows(self, file: FileToScore, windows: Sequence[ScanWindow]) -> LeafScores:
+        """The judged leaves of some windows of a file, nothing masked."""
+        found = self._by_file([(file, window) for window in windows], masked=False)
+        return found[0][1] if found else {}
+
     def changed(
         self, old: FileToScore, known: LeafScores, files: Sequence[FileToScore], *, masked: bool
     ) -> list[LeafScores]:

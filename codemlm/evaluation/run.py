@@ -251,6 +251,7 @@ class Evaluation:
             ordered,
             undefined=undefined,
             path=path,
+            ranker=self.calibration.ranker,
             with_evidence=self.calibration.uses_evidence,
         )
         masked = self.scorer.verify(file, doubts.propose(self.calibration, limit), known)

@@ -11,6 +11,7 @@ In the order of use::
     python -m codemlm.train pretrain --init-from RUN --fixes FIXES --proposals PROPOSALS ...
     python -m codemlm.train probe --checkpoint TUNED --pairs VALIDATION
     python -m codemlm.train export --checkpoint TUNED --data DATA --out MODEL
+    python -m codemlm.train rank --model MODEL --pairs REST
     python -m codemlm.train collect --model MODEL --pairs REST --out REST.npz
     python -m codemlm.train collect --model MODEL --pairs OTHERS --out OTHERS.npz
     python -m codemlm.train fit --model MODEL --rows REST.npz --calibration-rows OTHERS.npz
@@ -55,7 +56,7 @@ from codemlm.errors import UsageError
 from codemlm.train.build import build_model
 from codemlm.train.config import NUM_FREQUENT, VOCAB_SIZE, TrainConfig
 from codemlm.train.console import ConsoleReporter, ProgressLines, reported
-from codemlm.train.fit_commands import collect_command, fit_command
+from codemlm.train.fit_commands import collect_command, fit_command, rank_command
 from codemlm.train.loop import Trainer, open_source
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def main() -> None:
 
 main.add_command(collect_command)
 main.add_command(fit_command)
+main.add_command(rank_command)
 
 
 @main.command()

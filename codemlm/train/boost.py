@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from codemlm.calibration import Boosted
 from codemlm.errors import ModelError
 from codemlm.trees import Ensemble, Tree
 
@@ -189,3 +191,20 @@ def rounded(ensemble: Ensemble, digits: int = _DIGITS) -> Ensemble:
 
 def _rounded(values: Sequence[float] | np.ndarray, digits: int) -> np.ndarray:
     return np.array([float(f"{value:.{digits}g}") for value in values], dtype=np.float64)
+
+
+def pruned(boosted: Boosted, names: Collection[str]) -> Boosted:
+    """The map with those features alone; no tree asks for another."""
+    used = [i for i, name in enumerate(boosted.features) if name in names]
+    place = {old: new for new, old in enumerate(used)}
+    trees = tuple(
+        dataclasses.replace(
+            tree, features=np.array([place[f] for f in tree.features.tolist()], dtype=np.int64)
+        )
+        for tree in boosted.trees.trees
+    )
+    return dataclasses.replace(
+        boosted,
+        features=tuple(boosted.features[i] for i in used),
+        trees=dataclasses.replace(boosted.trees, trees=trees, num_features=len(used)),
+    )

@@ -20,7 +20,7 @@ import numpy as np
 from codemlm.calibration import SINGLE_FEATURES, VERIFIED_FEATURES, Boosted, Calibration
 from codemlm.errors import UsageError
 from codemlm.manifest import MANIFEST, Manifest
-from codemlm.train.boost import BoostSettings, Fitted, fit_trees
+from codemlm.train.boost import BoostSettings, Fitted, fit_trees, pruned
 from codemlm.train.logistic import fit_logistic, reliability, threshold_for
 from codemlm.train.rows import CLEAN, WRONG, Rows, merged
 
@@ -141,9 +141,9 @@ def fit(train: Rows, held_out: Rows, settings: FitSettings) -> Calibration:
     verified: Boosted | None = None
     if settings.stages == 2:
         verified, fitted = Stage.second(train, lines).fit(Stage.second(held_out, lines), settings)
-        verified, found["verified"] = pruned(verified, fitted), fitted
+        verified, found["verified"] = pruned(verified, fitted.gains), fitted
     made = Calibration(
-        single=pruned(single, of_single),
+        single=pruned(single, of_single.gains),
         verified=verified,
         undefined=settings.undefined,
     )
@@ -154,23 +154,6 @@ def fit(train: Rows, held_out: Rows, settings: FitSettings) -> Calibration:
         name: dict(list(fitted.gains.items())[:_LISTED]) for name, fitted in found.items()
     }
     return dataclasses.replace(made, threshold=threshold, notes=notes)
-
-
-def pruned(boosted: Boosted, fitted: Fitted) -> Boosted:
-    """The map without the features that no tree asks for."""
-    used = [i for i, name in enumerate(boosted.features) if name in fitted.gains]
-    place = {old: new for new, old in enumerate(used)}
-    trees = tuple(
-        dataclasses.replace(
-            tree, features=np.array([place[f] for f in tree.features.tolist()], dtype=np.int64)
-        )
-        for tree in boosted.trees.trees
-    )
-    return dataclasses.replace(
-        boosted,
-        features=tuple(boosted.features[i] for i in used),
-        trees=dataclasses.replace(boosted.trees, trees=trees, num_features=len(used)),
-    )
 
 
 def confidences(rows: Rows, calibration: Calibration) -> np.ndarray:
@@ -260,6 +243,11 @@ def fit_folder(
     """Fits the confidence of a model folder and writes its manifest; returns what to tell."""
     rows = [merged([Rows.read(path) for path in paths]) for paths in (train, held_out)]
     made = fit(rows[0], rows[1], settings)
+    known = Manifest.read(model).calibration
+    if known is not None:  # what orders the alternatives stays: the rows were made with it
+        before = Calibration.from_json(known)
+        kept = {name: before.notes[name] for name in ("ranker",) if name in before.notes}
+        made = dataclasses.replace(made, ranker=before.ranker, notes={**made.notes, **kept})
     write_calibration(model, made, (*rows[0].repositories, *rows[1].repositories))
     notes = made.notes
     gains = ", ".join(f"{k} {v:.1%}" for k, v in list(notes["gains"]["single"].items())[:10])

@@ -128,6 +128,7 @@ class Collector:
             undefined=undefined,
             path=path,
             with_evidence=True,
+            ranker=self.calibration.ranker,
         )
         limit = max(LEAST_MASKINGS, len(ordered) // LEAVES_PER_MASKING)
         masked = self.scorer.verify(file, doubts.propose(self.calibration, limit), known)

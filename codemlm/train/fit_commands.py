@@ -50,6 +50,28 @@ def collect_command(
     click.echo(f"{out}: {len(rows.kind):,} leaves, {len(rows.bugs):,} mistakes", err=True)
 
 
+@click.command("rank")
+@click.option("--model", type=Path, required=True, help="Model folder; its manifest is changed.")
+@click.option(
+    "--pairs",
+    type=Path,
+    required=True,
+    multiple=True,
+    help="Real fixes with texts, .jsonl.gz, that the model has not seen; can be repeated.",
+)
+def rank_command(model: Path, pairs: tuple[Path, ...]) -> None:
+    """Fits what orders the suggestions; `collect` and `fit` belong after it."""
+    from codemlm.train.rank import RankSettings, rank_folder
+
+    lines = ProgressLines("rank")
+
+    def progress(done: int, total: int) -> None:
+        lines(done, total, "files")
+
+    with reported():
+        click.echo(rank_folder(model, pairs, RankSettings(), progress=progress))
+
+
 @click.command("fit")
 @click.option("--model", type=Path, required=True, help="Model folder; its manifest is changed.")
 @click.option(

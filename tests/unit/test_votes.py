@@ -15,7 +15,7 @@ from codemlm.scoring import Alternative, Scorer
 from codemlm.source import SourceFile
 from codemlm.syntax import parse
 from codemlm.tokenizer import MASK
-from codemlm.votes import DOUBT_MARGIN, agrees, outvoted
+from codemlm.votes import AMONG, DOUBT_MARGIN, agrees, outvoted
 from codemlm.windows import plan_windows, shifted_window
 from tests.cli.fake import DOUBT_ALONE, FakeModel
 from tests.unit.fakes import SAMPLE, TableModel, tiny_tokenizer, to_score
@@ -58,7 +58,7 @@ def test_findings_stand_if_the_second_window_agrees() -> None:
 
 
 def test_agreement_is_on_the_suggestion_and_the_doubt() -> None:
-    parsed = parse(b"def f(rows, cols, size, left, top):\n    return rows\n")
+    parsed = parse(b"def f(rows, cols, size, left, top, a, b, c, d, e):\n    return rows\n")
     context = Context(parsed)
     first = score(parsed, "rows", "cols", which=1)
     scanner = Scanner(Scorer(FakeModel(tiny_tokenizer()), tiny_tokenizer()), DOUBT_ALONE)
@@ -70,8 +70,9 @@ def test_agreement_is_on_the_suggestion_and_the_doubt() -> None:
         return agrees(context, finding, replace(first, keep_logit=logit, alternatives=other))
 
     assert finding.suggestions[0].text == "cols"
-    assert again("size left cols top", gate)
-    assert not again("size left top cols", gate)
+    names = ["size", "left", "top", "a", "b", "c", "d", "e"]
+    assert again(" ".join([*names[: AMONG - 1], "cols"]), gate)
+    assert not again(" ".join([*names[:AMONG], "cols"]), gate)
     assert again("cols", gate + 0.9 * DOUBT_MARGIN)
     assert not again("cols", gate + 1.1 * DOUBT_MARGIN)
 
