@@ -168,7 +168,9 @@ def fit_ranker(choices: Choices, settings: RankSettings) -> tuple[Boosted, dict[
         "listed": round(count / every, 4),
         "mistakes": every,
     }
-    return _fit(choices, range(count), settings), figures
+    made = _fit(choices, range(count), settings)
+    used = {RANK_FEATURES[feature] for tree in made.trees.trees for feature in tree.features}
+    return pruned(made, used), figures
 
 
 def _fit(choices: Choices, which: Sequence[int], settings: RankSettings) -> Boosted:
@@ -194,9 +196,7 @@ def _fit(choices: Choices, which: Sequence[int], settings: RankSettings) -> Boos
     }
     data = lightgbm.Dataset(rows, labels, group=sizes, feature_name=list(RANK_FEATURES))
     booster = lightgbm.train(parameters, data, settings.rounds)
-    trees = rounded(from_lightgbm(booster.dump_model()))
-    used = {int(feature) for tree in trees.trees for feature in tree.features}
-    return pruned(Boosted(RANK_FEATURES, trees), [RANK_FEATURES[i] for i in sorted(used)])
+    return Boosted(RANK_FEATURES, rounded(from_lightgbm(booster.dump_model())))
 
 
 def rank_folder(
