@@ -103,6 +103,8 @@ _OF_PLACE: dict[str, tuple[str, Shown]] = {
     "lost": ("share of the alternatives that cannot stand here", percent),
     "possible": ("alternatives that can stand here", _plain),
     "rank": ("place among the suspicious leaves of the file", _rank),
+    "moved": ("places that evidence moved the suggestion up", _plain),
+    "preference": ("share of the suggestion once evidence ranks", _likelihood),
     "masked_shown": ("likelihood of what is shown, masked", _likelihood),
     "masked_best": ("likelihood of the best alternative, masked", _likelihood),
     "agrees": ("both passes have the same best alternative", _flag),
