@@ -8,7 +8,7 @@ stands for the bare name. Near spellings come in even where the model did not th
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +27,8 @@ _RARE = 2
 """A name that occurs this often at the most may be a misspelling."""
 _OWNERS = 3
 """Of what a bare name may be a member, so many are tried; `self` comes first."""
+_OPERATOR, _NUMBER, _CONSTANT = int(Role.OPERATOR), int(Role.NUMBER), int(Role.CONSTANT)
+_KEYWORD_ARGUMENT = int(Role.KEYWORD_ARGUMENT)
 _VARIABLES = frozenset({Role.READ, Role.UPDATE, Role.CALL})
 _SPELT = frozenset({Role.READ, Role.CALL, Role.KEYWORD_ARGUMENT, *MEMBER_ROLES})
 
@@ -37,13 +39,23 @@ class Context:
     Args:
         parsed: the file.
         common: names that are common everywhere; members may be misspellings of them.
+        shared: sets of names that other versions of the file may have in common with this one.
     """
 
-    def __init__(self, parsed: ParsedFile, common: Spellings | None = None) -> None:
+    def __init__(
+        self,
+        parsed: ParsedFile,
+        common: Spellings | None = None,
+        shared: dict[frozenset[str], frozenset[str]] | None = None,
+    ) -> None:
         self.parsed = parsed
         self.common = common
         self.spec = parsed.language
         self.names = node_type_names(parsed.language)
+        self.scopes: list[int] = parsed.scopes_of.tolist()
+        self.starts: list[int] = parsed.starts.tolist()
+        self._self_names = sorted(self.spec.self_names, reverse=True)
+        self._shared = {} if shared is None else shared
         self._reach: dict[int, frozenset[str]] = {}
         self._near: dict[tuple[str, bool], tuple[str, ...]] = {}
 
@@ -53,46 +65,73 @@ class Context:
         First what the model's alternatives stand for, in their order; then near spellings, and the
         name with what it is a member of elsewhere before it, both with the likelihood ``FLOOR``.
         """
+        place = _Place(self, leaf)
         found: dict[str, float] = {}
         for alternative in alternatives:
-            for text in self.readings(leaf, alternative.text):
+            for text in place.readings(alternative.text):
                 found.setdefault(text, alternative.likelihood)
-        for text in self._unthought(leaf):
+        for text in self._unthought(leaf, place):
             found.setdefault(text, FLOOR)
         return [Alternative(text, likelihood) for text, likelihood in found.items()]
 
-    def readings(self, leaf: int, text: str) -> Iterator[str]:
+    def signature(self, leaf: int, alternatives: Sequence[Alternative]) -> Hashable:
+        """All that decides what is possible at the leaf, besides the alternatives themselves.
+
+        Whatever ``possible`` looks at has to be in it: the same alternatives with an equal
+        signature are given the same answer, whatever else was edited in the file.
+        """
+        place = _Place(self, leaf)
+        role, shown, members = place.role, place.shown, self.members
+        near = ()
+        if role in _SPELT and self._counts[shown] <= _RARE:
+            near = self._spellings(shown, role)
+        texts = [*(alternative.text for alternative in alternatives), *near]
+        decided: Hashable = ()
+        if role in _VARIABLES:
+            owners = [(o, o in members.imported) for o in place.owners if o in place.reach]
+            fitting = tuple(map(place.has_member, texts)) if place.member else ()
+            decided = (frozenset(owners), fitting, id(place.reach))
+        elif role in MEMBER_ROLES:
+            receiver = members.receiver(leaf)
+            known = members.of.get(receiver, ()) if receiver else texts
+            droppable = DELETE_TEXT in texts and bool(place.readings(DELETE_TEXT))
+            decided = (droppable, tuple(text in known for text in texts))
+        elif role == _KEYWORD_ARGUMENT:
+            decided = frozenset(self.sibling_keywords(leaf))
+        elif role == _OPERATOR:
+            decided = self.names[self.parsed.parents[leaf]] in self.spec.unary
+        return role, shown, near, place.is_condition(), decided
+
+    def readings(self, leaf: int, text: str) -> Iterable[str]:
         """What a candidate may stand for at the leaf, likelier first; nothing where impossible.
 
         A text with a dot is the leaf's with a prefix, and the leaf's own text is what is left of
         it without the one that it has.
         """
-        role, shown = Role(int(self.parsed.roles[leaf])), self.parsed.text(leaf)
-        if role in MEMBER_ROLES and text == DELETE_TEXT:
-            if self.members.is_droppable(leaf, self.reach_at(leaf)):
-                yield shown
-            return
-        prefixes = role in _VARIABLES and text.isidentifier() and self.members.belongs(leaf, text)
-        if prefixes and text in self.reach_at(leaf):
-            yield f"{text}{self.spec.member_access}{shown}"
-            if text in self.spec.self_names or text in self.members.imported:
-                return
-        if self.allows(leaf, text):
-            yield text
+        return _Place(self, leaf).readings(text)
 
-    def _unthought(self, leaf: int) -> Iterator[str]:
-        role, shown = Role(int(self.parsed.roles[leaf])), self.parsed.text(leaf)
+    def allows(self, leaf: int, text: str) -> bool:
+        """Whether ``text`` could stand in place of the leaf."""
+        return _Place(self, leaf).allows(text)
+
+    def _unthought(self, leaf: int, place: _Place) -> Iterator[str]:
+        role, shown = place.role, place.shown
         if role in _SPELT and self._counts[shown] <= _RARE:
-            yield from (text for text in self._spellings(leaf, role) if self.allows(leaf, text))
-        if role in _VARIABLES:
-            reach, owners = self.reach_at(leaf), sorted(self.spec.self_names, reverse=True)
-            owners += [o for o in self.members.owners.get(shown, ()) if o not in owners]
-            near = [o for o in owners if o in reach and self.members.belongs(leaf, o)]
-            yield from (f"{owner}{self.spec.member_access}{shown}" for owner in near[:_OWNERS])
+            yield from (text for text in self._spellings(shown, role) if place.allows(text))
+        for owner in self._owners(place)[:_OWNERS]:
+            yield f"{owner}{self.spec.member_access}{shown}"
 
-    def _spellings(self, leaf: int, role: Role) -> tuple[str, ...]:
-        """Names of the file, and common ones, that the leaf may be a misspelling of."""
-        shown, common = self.parsed.text(leaf), self.common
+    def _owners(self, place: _Place) -> list[str]:
+        """Names in reach of which the leaf's name may be a member; `self` comes first."""
+        if not place.owners:
+            return []
+        used = self.members.owners.get(place.shown, ())
+        ordered = dict.fromkeys((*self._self_names, *used))
+        return [owner for owner in ordered if owner in place.owners and owner in place.reach]
+
+    def _spellings(self, shown: str, role: int) -> tuple[str, ...]:
+        """Names of the file, and common ones, that a leaf may be a misspelling of."""
+        common = self.common
         free = role not in _VARIABLES  # a variable must be bound in the file
         if (shown, free) not in self._near:
             near = self._names.near(shown)
@@ -104,9 +143,9 @@ class Context:
     @cached_property
     def _counts(self) -> Counter[str]:
         """How often each name occurs."""
-        roles, texts = self.parsed.roles.tolist(), self.parsed.texts
-        ids = self.parsed.text_ids.tolist()
-        return Counter(texts[i] for role, i in zip(roles, ids, strict=True) if role in NAME_ROLES)
+        parsed = self.parsed
+        pairs = zip(parsed.leaf_roles, parsed.leaf_texts, strict=True)
+        return Counter([text for role, text in pairs if role in NAME_ROLES])
 
     @cached_property
     def _names(self) -> Spellings:
@@ -117,64 +156,16 @@ class Context:
         """Members of the file's names."""
         return Members(self.parsed)
 
-    def allows(self, leaf: int, text: str) -> bool:
-        """Whether ``text`` could stand in place of the leaf."""
-        role, shown = Role(int(self.parsed.roles[leaf])), self.parsed.text(leaf)
-        if text == NEGATE_TEXT:
-            return int(self.parsed.starts[leaf]) in self.conditions
-        if role is Role.OPERATOR:
-            return self._allows_operator(leaf, shown, text)
-        if role is Role.NUMBER:
-            return text.isdigit()
-        if role is Role.CONSTANT:
-            return shown in self.spec.constants and text in self.spec.constants
-        if not text.isidentifier() or text in self.spec.reserved or text == "_":
-            return False
-        if role in (Role.READ, Role.UPDATE, Role.CALL):
-            if text not in self.reach_at(leaf):
-                return False
-            return self._has_member(leaf, text) or is_near_spelling(shown, text)
-        if role is Role.KEYWORD_ARGUMENT:
-            return text not in self._sibling_keywords(leaf)
-        receiver = self.members.receiver(leaf)
-        known = not receiver or text in self.members.of.get(receiver, ())
-        return known or is_near_spelling(shown, text)
-
-    def _has_member(self, leaf: int, text: str) -> bool:
-        """Whether ``text`` could be a receiver where ``leaf`` is one.
-
-        It can if the file uses it with the same member elsewhere, or with no member at all.
-        """
-        parsed = self.parsed
-        if leaf + 2 >= len(parsed) or parsed.text(leaf + 1) != self.spec.member_access:
-            return True
-        if parsed.roles[leaf + 2] not in MEMBER_ROLES:
-            return True
-        known = self.members.of.get(text)
-        if known is None:
-            return text not in self.spec.self_names
-        return parsed.text(leaf + 2) in known
-
-    def _allows_operator(self, leaf: int, shown: str, text: str) -> bool:
-        parent = self.names[self.parsed.parents[leaf]]
-        if parent in self.spec.unary:
-            return shown == self.spec.negation and text == DELETE_TEXT
-        kind = operator_kind(self.spec, shown)
-        if kind is None:
-            return False
-        same = any(shown in ops and text in ops for ops in self.spec.operator_classes.values())
-        return same or text in self.spec.operator_neighbours.get(shown, ())
-
     def reach_at(self, leaf: int) -> frozenset[str]:
         """Names that a read at the leaf can see."""
-        return self.reach(int(self.parsed.scopes_of[leaf]))
+        return self.reach(self.scopes[leaf])
 
     def reach(self, scope: int) -> frozenset[str]:
         """Names that a read in the scope can see, builtins included."""
         found = self._reach.get(scope)
         if found is None:
-            names = names_in_reach(self.parsed, scope)
-            found = self._reach[scope] = frozenset(names) | self.spec.builtins
+            names = frozenset(names_in_reach(self.parsed, scope)) | self.spec.builtins
+            found = self._reach[scope] = self._shared.setdefault(names, names)
         return found
 
     @cached_property
@@ -186,7 +177,8 @@ class Context:
             if self.names[kind] in self.spec.negatable
         )
 
-    def _sibling_keywords(self, leaf: int) -> set[str]:
+    def sibling_keywords(self, leaf: int) -> set[str]:
+        """Names of the keyword arguments of the call around a leaf."""
         parsed = self.parsed
         return self._keywords.get(parsed.node_parents[int(parsed.parent_nodes[leaf])], set())
 
@@ -199,6 +191,100 @@ class Context:
         return found
 
 
+class _Place:
+    """A leaf, and what decides which texts could stand there; each looked up once.
+
+    Attributes:
+        role, shown: of the leaf.
+        reach: names that a read can see there; none are looked up for other roles.
+        owners: names of which the leaf's name is a member, which may be missing before it.
+    """
+
+    __slots__ = ("context", "leaf", "member", "owners", "reach", "role", "shown")
+
+    def __init__(self, context: Context, leaf: int) -> None:
+        parsed = context.parsed
+        self.context, self.leaf = context, leaf
+        self.role, self.shown = parsed.leaf_roles[leaf], parsed.leaf_texts[leaf]
+        self.reach: Collection[str] = ()
+        self.owners: Collection[str] = ()
+        self.member = ""
+        if self.role in _VARIABLES:
+            self.reach = context.reach_at(leaf)
+            self.owners = context.members.owners_at(leaf)
+            self.member = self._member()
+
+    def _member(self) -> str:
+        """The member of the leaf that the source asks for; "" where none is."""
+        parsed, leaf = self.context.parsed, self.leaf
+        texts = parsed.leaf_texts
+        if leaf + 2 >= len(texts) or texts[leaf + 1] != self.context.spec.member_access:
+            return ""
+        return texts[leaf + 2] if parsed.leaf_roles[leaf + 2] in MEMBER_ROLES else ""
+
+    def readings(self, text: str) -> tuple[str, ...]:
+        """As ``Context.readings``."""
+        context = self.context
+        if text == DELETE_TEXT and self.role in MEMBER_ROLES:
+            reach = context.reach_at(self.leaf)
+            return (self.shown,) if context.members.is_droppable(self.leaf, reach) else ()
+        if text in self.owners and text in self.reach and text.isidentifier():
+            prefixed = f"{text}{context.spec.member_access}{self.shown}"
+            if text in context.spec.self_names or text in context.members.imported:
+                return (prefixed,)
+            return (prefixed, text) if self.allows(text) else (prefixed,)
+        return (text,) if self.allows(text) else ()
+
+    def allows(self, text: str) -> bool:
+        """Whether ``text`` could stand in place of the leaf."""
+        role, spec = self.role, self.context.spec
+        if text == NEGATE_TEXT:
+            return self.is_condition()
+        if role == _OPERATOR:
+            return self._allows_operator(text)
+        if role == _NUMBER:
+            return text.isdigit()
+        if role == _CONSTANT:
+            return self.shown in spec.constants and text in spec.constants
+        if role in _VARIABLES and text not in self.reach:
+            return False
+        if not text.isidentifier() or text in spec.reserved or text == "_":
+            return False
+        if role in _VARIABLES:
+            return self.has_member(text) or is_near_spelling(self.shown, text)
+        if role == _KEYWORD_ARGUMENT:
+            return text not in self.context.sibling_keywords(self.leaf)
+        members = self.context.members
+        receiver = members.receiver(self.leaf)
+        known = not receiver or text in members.of.get(receiver, ())
+        return known or is_near_spelling(self.shown, text)
+
+    def is_condition(self) -> bool:
+        """Whether the leaf begins a condition that a negation may be put before."""
+        return self.context.starts[self.leaf] in self.context.conditions
+
+    def has_member(self, text: str) -> bool:
+        """Whether ``text`` could be a receiver where the leaf is one.
+
+        It can if the file uses it with the same member elsewhere, or with no member at all.
+        """
+        if not self.member:
+            return True
+        known = self.context.members.of.get(text)
+        if known is None:
+            return text not in self.context.spec.self_names
+        return self.member in known
+
+    def _allows_operator(self, text: str) -> bool:
+        context, spec, shown = self.context, self.context.spec, self.shown
+        if context.names[context.parsed.parents[self.leaf]] in spec.unary:
+            return shown == spec.negation and text == DELETE_TEXT
+        if operator_kind(spec, shown) is None:
+            return False
+        same = any(shown in ops and text in ops for ops in spec.operator_classes.values())
+        return same or text in spec.operator_neighbours.get(shown, ())
+
+
 def is_informative(parsed: ParsedFile, leaf: int) -> bool:
     """Whether it makes sense to doubt the leaf.
 
@@ -207,10 +293,10 @@ def is_informative(parsed: ParsedFile, leaf: int) -> bool:
     operator of an assertion, which differs from its neighbours on purpose, and would have failed
     when it was run if it were wrong.
     """
-    text = parsed.text(leaf)
+    text = parsed.leaf_texts[leaf]
     if text == "_" or text in parsed.language.self_names:
         return False
-    if parsed.roles[leaf] != Role.OPERATOR:
+    if parsed.leaf_roles[leaf] != _OPERATOR:
         return True
     names = node_type_names(parsed.language)
     return names[parsed.grandparents[leaf]] not in parsed.language.assertions

@@ -36,6 +36,10 @@ GROUPS: dict[Role, str] = {
 """Roles that behave alike, for calibration."""
 
 _GROUP_NAMES = ("variable", "function", "attribute", "keyword", "operator", "literal")
+_GROUP_COLUMNS = {
+    int(role): tuple(float(group == name) for name in _GROUP_NAMES)
+    for role, group in GROUPS.items()
+}
 _LOGISTIC_SINGLE = ("doubt", "share", "gap", *(f"is_{g}" for g in _GROUP_NAMES))
 _LOGISTIC_MASKED = ("masked_shown", "masked_best", "agrees")
 MODEL_FEATURES = (
@@ -270,7 +274,7 @@ def _ranker(data: Mapping[str, Any]) -> Boosted:
 
 
 def model_features(
-    role: Role, score: LeafScore, possible: Sequence[Alternative]
+    role: int, score: LeafScore, possible: Sequence[Alternative]
 ) -> tuple[float, ...]:
     """Features of the single pass, in the order of MODEL_FEATURES but for the last ``OF_FILE``.
 
@@ -287,14 +291,14 @@ def model_features(
     second = LOWEST
     if len(possible) > 1:
         second = math.log(max(possible[1].likelihood / max(best.likelihood, 1e-12), 1e-6))
-    every = sum(a.likelihood for a in score.alternatives)
+    every = sum([a.likelihood for a in score.alternatives])
     allowed = {a.text for a in possible}
-    kept = sum(a.likelihood for a in score.alternatives if a.text in allowed)
+    kept = sum([a.likelihood for a in score.alternatives if a.text in allowed])
     return (
         -score.keep_logit,
         min(share, 0.0),
         score.logp_best - shown,
-        *(float(GROUPS[role] == group) for group in _GROUP_NAMES),
+        *_GROUP_COLUMNS[role],
         shown,
         score.logp_best,
         second,

@@ -5,7 +5,7 @@ Rows of features from the model's scores and the file's evidence, for scans and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -23,7 +23,50 @@ from codemlm.calibration import (
 from codemlm.evidence import EVIDENCE_FEATURES, Evidence
 from codemlm.ranking import ranked_leaves, reordered
 from codemlm.scoring import Alternative, LeafScore
-from codemlm.types import Role
+
+_MOST_SETS = 1000
+_Seen = tuple[tuple[Alternative, ...], list[Alternative], tuple[float, ...]]
+
+
+class Recollection:
+    """What was possible at the leaves of earlier versions of a text, and the model's features.
+
+    Attributes:
+        sets: of names, each kept once.
+    """
+
+    def __init__(self) -> None:
+        self.sets: dict[frozenset[str], frozenset[str]] = {}
+        self._now: dict[Hashable, _Seen] = {}
+        self._before: dict[Hashable, _Seen] = {}
+
+    def turn(self) -> None:
+        """Begins another version: what the last one did not have is forgotten."""
+        if self._now:
+            self._before, self._now = self._now, {}
+        if len(self.sets) > _MOST_SETS:
+            self.sets.clear()
+
+    def of(self, context: Context, score: LeafScore) -> tuple[list[Alternative], tuple[float, ...]]:
+        """As ``_fresh``, of a leaf of the present version."""
+        # The alternatives are known by identity, which they keep while they are remembered here.
+        alternatives = score.alternatives
+        if not alternatives:
+            return _fresh(context, score)
+        key = (id(alternatives), context.signature(score.leaf, alternatives))
+        seen = self._now.get(key) or self._before.get(key)
+        if seen is None:
+            seen = (alternatives, *_fresh(context, score))
+        self._now[key] = seen
+        return seen[1], seen[2]
+
+
+def _fresh(context: Context, score: LeafScore) -> tuple[list[Alternative], tuple[float, ...]]:
+    """What is possible at a leaf, and the model's features; none where nothing is."""
+    possible = context.possible(score.leaf, score.alternatives)
+    if not possible:
+        return [], ()
+    return possible, model_features(context.parsed.leaf_roles[score.leaf], score, possible)
 
 
 class Doubts:
@@ -34,6 +77,7 @@ class Doubts:
         scores: of the single pass.
         undefined: leaves that are undefined names, and findings of their own.
         path: of the file.
+        recollection: of earlier versions of the file.
         with_evidence: whether the rows hold evidence; else NaN stands there.
         ranker: orders the alternatives of the most suspicious leaves; None: the model's order.
 
@@ -53,6 +97,7 @@ class Doubts:
         *,
         undefined: Collection[int] = (),
         path: str = "",
+        recollection: Recollection | None = None,
         with_evidence: bool,
         ranker: Boosted | None = None,
     ) -> None:
@@ -60,19 +105,24 @@ class Doubts:
         self.by_leaf = {score.leaf: score for score in scores}
         self.scores: list[LeafScore] = []
         self.possible: list[list[Alternative]] = []
+        model: list[tuple[float, ...]] = []
+        recollect = _fresh if recollection is None else recollection.of
         for score in scores:
             if score.leaf in undefined:
                 continue
-            possible = context.possible(score.leaf, score.alternatives)
+            possible, features = recollect(context, score)
             if possible:
                 self.scores.append(score)
                 self.possible.append(possible)
-        self._evidence = Evidence(context.parsed, path) if with_evidence and self.scores else None
+                model.append(features)
+        self._evidence = Evidence(context.parsed, path) if with_evidence and model else None
+        given = list(self.possible)
         of_file = np.column_stack([ranks := self._ranks(), self._rank_anew(ranker, ranks)])
-        model = [
-            model_features(Role(int(context.parsed.roles[score.leaf])), score, possible)
-            for score, possible in zip(self.scores, self.possible, strict=True)
-        ]
+        for place, (before, after) in enumerate(zip(given, self.possible, strict=True)):
+            if before is not after:
+                score = self.scores[place]
+                role = context.parsed.leaf_roles[score.leaf]
+                model[place] = model_features(role, score, after)
         table = np.array(model, dtype=np.float32).reshape(-1, len(MODEL_FEATURES) - OF_FILE)
         leaves = [score.leaf for score in self.scores]
         known = [is_informative(context.parsed, leaf) for leaf in leaves]
@@ -123,8 +173,9 @@ class Doubts:
     def confidences(self, calibration: Calibration, views: Mapping[int, MaskedView]) -> np.ndarray:
         """Probabilities that the leaves of ``scores`` are wrong: float64 (N,)."""
         found = calibration.confidences(self.rows)
-        places, rows = self.verified_rows(views)
-        found[places] = calibration.confidences(rows)
+        if views:
+            places, rows = self.verified_rows(views)
+            found[places] = calibration.confidences(rows)
         return found
 
     def _ranks(self) -> np.ndarray:

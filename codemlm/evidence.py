@@ -8,6 +8,7 @@ Pure: every feature is a count or comparison within the file, NaN where it has n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -159,35 +160,37 @@ class _Asked:
 
     def _counts(self, ids: np.ndarray, _texts: list[str]) -> dict[str, np.ndarray]:
         places, every, own = self.places, self.tables.all, self._own(ids)
-        segment = places.segment[self.leaves]
-        low, high = places.segment_starts[segment], places.segment_starts[segment + 1]
-        nodes = self.parsed.parent_nodes[self.leaves]
-        node = self._node_range(nodes)
+        statement, node, arguments = self._ranges
         listed = places.list_node[self.leaves]
-        arguments = self._node_range(np.maximum(listed, 0))
-        by_role = self._role_keys
         in_arguments = (every.count(ids, *arguments) - own).astype(np.float64)
         in_arguments[listed < 0] = np.nan
         with_role = np.where(ids >= 0, ids * 32 + self.roles, NONE)
+        in_role = np.where(ids >= 0, matches(self.tables.role_keys, with_role), 0)
         return {
             "count": np.log1p(every.count(ids, 0, places.size) - own),
-            "count_in_role": np.log1p(np.where(ids >= 0, matches(by_role, with_role), 0) - own),
+            "count_in_role": np.log1p(in_role - own),
             "count_in_function": np.log1p(
                 every.count(ids, self.function[:, 0], self.function[:, 1]) - own
             ),
-            "count_in_statement": every.count(ids, low, high) - own,
+            "count_in_statement": every.count(ids, *statement) - own,
             "count_in_arguments": in_arguments,
             "count_in_node": every.count(ids, *node) - own,
         }
 
-    @property
-    def _role_keys(self) -> np.ndarray:
-        return np.sort(self.places.ids * 32 + self.tables.roles)
+    @cached_property
+    def _ranges(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        """Leaf ranges of the statement, the parent node and the argument list around each leaf."""
+        places = self.places
+        segment = places.segment[self.leaves]
+        statement = places.segment_starts[segment], places.segment_starts[segment + 1]
+        node = self._node_range(self.parsed.parent_nodes[self.leaves])
+        listed = self._node_range(np.maximum(places.list_node[self.leaves], 0))
+        return statement, node, listed
 
     def _node_range(self, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        parsed = self.parsed
-        low = np.searchsorted(parsed.starts, np.array(parsed.node_starts)[nodes])
-        return low, np.searchsorted(parsed.starts, np.array(parsed.node_ends)[nodes])
+        starts, places = self.parsed.starts, self.places
+        low = np.searchsorted(starts, places.node_starts[nodes])
+        return low, np.searchsorted(starts, places.node_ends[nodes])
 
     def _definitions(self, ids: np.ndarray, texts: list[str]) -> dict[str, np.ndarray]:
         tables, size = self.tables, self.places.size
@@ -224,46 +227,46 @@ class _Asked:
         slot, _, keys = tables.slots
         in_slot = matches(keys, keyed(slot[leaves], ids)) - self._own(ids)
         outside = self.places.list_node[leaves] < 0
-        parameters = [self._parameter(leaf) for leaf in leaves.tolist()]
         known = tables.parsed.texts
-        pairs = list(zip(texts, self.is_name.tolist(), strict=True))
+        like_target = np.full(len(leaves), np.nan)
+        for i in np.flatnonzero((target >= 0) & self.is_name).tolist():
+            like_target[i] = likeness(texts[i], known[target[i]])
+        like_parameter = np.full(len(leaves), np.nan)
+        for i, parameter in self._parameters:
+            like_parameter[i] = likeness(texts[i], parameter)
+        is_parameter = np.full(len(leaves), np.nan)
+        for i, names in self._keywords:
+            is_parameter[i] = texts[i] in names
         return {
             "is_target": np.where(target >= 0, target == ids, np.nan),
-            "like_target": np.array(
-                [
-                    likeness(text, known[t]) if t >= 0 and name else np.nan
-                    for (text, name), t in zip(pairs, target.tolist(), strict=True)
-                ]
-            ),
+            "like_target": like_target,
             "is_aligned": np.where(aligned >= 0, aligned == ids, np.nan),
             "is_expected": np.where(expected >= 0, expected == ids, np.nan),
-            "like_parameter": np.array(
-                [
-                    likeness(text, p) if p and name else np.nan
-                    for (text, name), p in zip(pairs, parameters, strict=True)
-                ]
-            ),
-            "is_parameter": np.array([self._is_keyword(i, text) for i, text in enumerate(texts)]),
+            "like_parameter": like_parameter,
+            "is_parameter": is_parameter,
             "in_slot": np.where(outside, np.nan, np.log1p(np.maximum(in_slot, 0))),
         }
 
-    def _parameter(self, leaf: int) -> str:
-        """The parameter that the argument at a leaf is for, if the file defines the function."""
-        places = self.places
-        callee, position = int(places.callee[leaf]), int(places.position[leaf])
-        if callee < 0 or places.keyword[leaf] >= 0:
-            return ""
-        known = self.tables.parameters.get(self.parsed.texts[callee], ())
-        return known[position] if position < len(known) else ""
+    @cached_property
+    def _parameters(self) -> list[tuple[int, str]]:
+        """Names that are arguments of functions that the file defines, and what they are for."""
+        places, texts = self.places, self.parsed.texts
+        callee, position = places.callee[self.leaves], places.position[self.leaves]
+        unnamed = (callee >= 0) & (places.keyword[self.leaves] < 0) & self.is_name
+        found = []
+        for i in np.flatnonzero(unnamed).tolist():
+            known = self.tables.parameters.get(texts[callee[i]], ())
+            if position[i] < len(known):
+                found.append((i, known[position[i]]))
+        return found
 
-    def _is_keyword(self, place: int, text: str) -> float:
-        """Whether the function called, if the file defines it, has a parameter of that name."""
-        leaf = int(self.leaves[place])
-        callee = int(self.places.callee[leaf])
-        if self.roles[place] != Role.KEYWORD_ARGUMENT or callee < 0:
-            return np.nan
-        known = self.tables.parameters.get(self.parsed.texts[callee])
-        return np.nan if known is None else float(text in known)
+    @cached_property
+    def _keywords(self) -> list[tuple[int, list[str]]]:
+        """Keyword arguments of functions that the file defines, and the parameters of those."""
+        callee, texts = self.places.callee[self.leaves], self.parsed.texts
+        asked = np.flatnonzero((self.roles == Role.KEYWORD_ARGUMENT) & (callee >= 0)).tolist()
+        known = [(i, self.tables.parameters.get(texts[callee[i]])) for i in asked]
+        return [(i, names) for i, names in known if names is not None]
 
     def _gram_columns(self) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}

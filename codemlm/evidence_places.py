@@ -66,6 +66,7 @@ class Places:
 
     Attributes:
         ids: text ids, int64 (N,).
+        node_starts, node_ends: byte ranges of the inner nodes, int64.
         segment: number of the statement (or of the head of a compound one) that a leaf is in.
         segment_starts: first leaf of each segment, and the file's end: int64 (S + 1,).
         function, class_range: leaf ranges of the innermost function (else the whole file) and
@@ -86,6 +87,8 @@ class Places:
         self._nodes = parsed.parent_nodes.astype(np.int64)
         self._kinds = np.array(parsed.node_kinds, dtype=np.int64)
         self._parents = np.array(parsed.node_parents, dtype=np.int64)
+        self.node_starts = np.array(parsed.node_starts, dtype=np.int64)
+        self.node_ends = np.array(parsed.node_ends, dtype=np.int64)
         self._segments()
         self._scope_ranges()
         self._arguments()
@@ -154,7 +157,7 @@ class Places:
             named = open_ & is_keyword[self._kinds[node]]
             keyword_node[named & (keyword_node < 0)] = node[named & (keyword_node < 0)]
             node = np.where(node >= 0, self._parents[node], NONE)
-        starts = np.array(parsed.node_starts, dtype=np.int64)
+        starts = self.node_starts
         opening = np.searchsorted(parsed.starts, starts[self.list_node])
         inside = self.list_node >= 0
         self.callee = np.where(inside & (opening > 0), self.ids[np.maximum(opening - 1, 0)], NONE)

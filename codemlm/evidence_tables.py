@@ -111,6 +111,11 @@ class Tables:
         return matches(keys, keyed(context[leaves], ids))
 
     @cached_property
+    def role_keys(self) -> np.ndarray:
+        """Sorted keys of the text and role of every leaf."""
+        return np.sort(self.places.ids * 32 + self.roles)
+
+    @cached_property
     def contexts(self) -> np.ndarray:
         """Sorted hashes of the texts on both sides of every leaf."""
         return np.sort(self.grams["both"][0])

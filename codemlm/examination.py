@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from codemlm.alternatives import Context
 from codemlm.calibration import Calibration
-from codemlm.confidence import Doubts
+from codemlm.confidence import Doubts, Recollection
 from codemlm.scoring import FileToScore, LeafScore, Scorer
 from codemlm.syntax import ParsedFile
 from codemlm.undefined import undefined_names
@@ -40,6 +40,7 @@ def examine(
     file: FileToScore,
     scores: Sequence[LeafScore],
     path: str,
+    recollection: Recollection | None = None,
 ) -> Examination:
     """Proposes leaves of a file by the single pass, and verifies them by masking.
 
@@ -50,13 +51,15 @@ def examine(
         file: the same, encoded.
         scores: of the single pass.
         path: of the file, which tells a stub from a module, and a test from other code.
+        recollection: of earlier versions of the file.
     """
     limit = max(LEAST_MASKINGS, len(scores) // LEAVES_PER_MASKING)
     stub = path.endswith(".pyi")
     undefined = {name.leaf: name.candidates for name in undefined_names(parsed, stub=stub)}
     doubts = Doubts(
-        Context(parsed, scorer.common),
+        Context(parsed, scorer.common, recollection.sets if recollection else None),
         scores,
+        recollection=recollection,
         undefined=undefined,
         path=path,
         with_evidence=calibration.uses_evidence,

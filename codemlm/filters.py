@@ -13,7 +13,7 @@ from typing import Protocol
 
 from codemlm.alternatives import is_informative
 from codemlm.injection import Kind, Rewrite
-from codemlm.syntax import ParsedFile, node_type_names, parse
+from codemlm.syntax import ParsedFile, node_type_names, parses
 from codemlm.types import Span
 
 _RAISES = re.compile(rb"\b(?:raises|assertRaises(?:Regexp?)?|assertWarns(?:Regex)?|warns)\s*\(")
@@ -210,4 +210,4 @@ def breaks_syntax(parsed: ParsedFile, finding: Judged) -> bool:
     if parsed.has_error or not finding.edits:
         return False
     fixed = Rewrite(Kind.VARIABLE, finding.edits).apply(parsed.source)  # the kind plays no part
-    return parse(fixed, parsed.language).has_error
+    return not parses(fixed, parsed.language)

@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from codemlm.alternatives import Context
 from codemlm.calibration import LOWEST, Calibration, MaskedView
 from codemlm.confidence import Doubts
@@ -88,6 +90,7 @@ def judge(
     undefined: Mapping[int, Sequence[str]],
     calibration: Calibration,
     filters: Sequence[Filter] = FILTERS,
+    floor: float = 0.0,
 ) -> list[Finding]:
     """Every leaf that could be a finding, most confident first.
 
@@ -97,9 +100,11 @@ def judge(
         undefined: leaves whose names are bound nowhere, with fallback suggestions.
         calibration: maps features to confidence.
         filters: what is no finding, whatever the model says; undefined names are certain.
+        floor: findings that are less confident are of no interest: nearly all of them.
     """
-    suspected, certain = suspect(doubts, masked, undefined, calibration)
-    return settle(doubts.context.parsed, suspected, certain, filters)
+    suspected, certain = suspect(doubts, masked, undefined, calibration, floor)
+    found = settle(doubts.context.parsed, suspected, certain, filters)
+    return found if floor <= 0 else [f for f in found if f.confidence >= floor]
 
 
 def suspect(
@@ -107,16 +112,22 @@ def suspect(
     masked: Mapping[int, LeafScore],
     undefined: Mapping[int, Sequence[str]],
     calibration: Calibration,
+    floor: float = 0.0,
 ) -> tuple[list[Finding], list[Finding]]:
     """A finding for every leaf that has a possible alternative, and for every undefined name.
 
-    The first half of ``judge``: what ``settle`` takes.
+    The first half of ``judge``: what ``settle`` takes. With a ``floor``, leaves below it are left
+    out, unless they could change places with one above it.
     """
     context = doubts.context
     views = masked_views(doubts, masked)
     confidences = doubts.confidences(calibration, views)
     found: list[Finding] = []
-    for place, score in enumerate(doubts.scores):
+    # A swap is of leaves with the same parent, and may chain: A with B, else B with C.
+    nodes = context.parsed.parent_nodes[[score.leaf for score in doubts.scores]]
+    wanted = np.isin(nodes, nodes[confidences >= floor])
+    for place in np.flatnonzero(wanted).tolist():
+        score = doubts.scores[place]
         possible, again = doubts.possible[place], masked.get(score.leaf)
         likelihood, suggestions = combine(score, possible, context, again)
         confidence, verified = float(confidences[place]), score.leaf in views

@@ -7,6 +7,7 @@ too many.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 
 import numpy as np
 
@@ -31,6 +32,8 @@ class Members:
     def __init__(self, parsed: ParsedFile) -> None:
         self.parsed = parsed
         self.spec = parsed.language
+        self._texts, self._roles = parsed.leaf_texts, parsed.leaf_roles
+        self._scopes: list[int] = parsed.scopes_of.tolist()
         self.of: dict[str, set[str]] = defaultdict(set)
         self.owners: dict[str, dict[str, None]] = defaultdict(dict)
         self.imported = {
@@ -64,26 +67,32 @@ class Members:
 
     def class_around(self, leaf: int) -> int:
         """Index of the scope of the innermost class around a leaf, -1 where there is none."""
-        return self._class_of[int(self.parsed.scopes_of[leaf])]
+        return self._class_of[self._scopes[leaf]]
 
     def receiver(self, leaf: int) -> str:
         """The plain name before the dot of a member; "" where an expression stands there."""
-        if leaf < 2 or self.parsed.roles[leaf - 2] not in _RECEIVER_ROLES:
+        if leaf < 2 or self._roles[leaf - 2] not in _RECEIVER_ROLES:
             return ""
-        if self.parsed.text(leaf - 1) != self.spec.member_access:
+        if self._texts[leaf - 1] != self.spec.member_access:
             return ""
-        return self.parsed.text(leaf - 2)
+        return self._texts[leaf - 2]
 
     def belongs(self, leaf: int, owner: str) -> bool:
         """Whether the file shows that the name at ``leaf`` is a member of ``owner``.
 
         Of ``self`` and ``cls``: in the class around the leaf.
         """
-        text = self.parsed.text(leaf)
-        if owner in self.spec.self_names:
-            around = self.class_around(leaf)
-            return around >= 0 and text in self._of_class[around]
-        return text in self.of.get(owner, ())
+        return owner in self.owners_at(leaf)
+
+    def owners_at(self, leaf: int) -> Collection[str]:
+        """The names of which the file shows that the name at ``leaf`` is a member; see above."""
+        text, around = self._texts[leaf], self.class_around(leaf)
+        owners: Collection[str] = self.owners.get(text, ())
+        if around >= 0 and text in self._of_class[around]:
+            return {*owners, *self.spec.self_names}
+        if not self.spec.self_names.isdisjoint(owners):
+            return [owner for owner in owners if owner not in self.spec.self_names]
+        return owners
 
     def is_droppable(self, leaf: int, reach: frozenset[str]) -> bool:
         """Whether the member at ``leaf`` means something without the receiver before it.
@@ -92,9 +101,8 @@ class Members:
             leaf: a member.
             reach: names that can be read there.
         """
-        parsed = self.parsed
-        if not self.receiver(leaf) or parsed.parents[leaf] != self._access:
+        if not self.receiver(leaf) or self.parsed.parents[leaf] != self._access:
             return False
-        if parsed.roles[leaf - 2] not in MEMBER_ROLES:
-            return parsed.text(leaf) in reach
-        return parsed.text(leaf) in self.of.get(self.receiver(leaf - 2), ())
+        if self._roles[leaf - 2] not in MEMBER_ROLES:
+            return self._texts[leaf] in reach
+        return self._texts[leaf] in self.of.get(self.receiver(leaf - 2), ())

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from codemlm.alternatives import Context
 from codemlm.cache import FLOOR, Cache, Judged
 from codemlm.calibration import Calibration
+from codemlm.confidence import Recollection
 from codemlm.discovery import Target
 from codemlm.errors import CodemlmError, SourceError
 from codemlm.examination import examine
@@ -24,7 +26,7 @@ from codemlm.positions import LineIndex
 from codemlm.pragmas import Pragmas, pragmas_of
 from codemlm.rules import UNUSED_PRAGMA
 from codemlm.scopes import enclosing_function
-from codemlm.scoring import FileToScore, LeafScore, Scorer
+from codemlm.scoring import FileToScore, Scorer
 from codemlm.selection import ScanOptions
 from codemlm.source import Failure, Reason, SourceFile, read_source
 from codemlm.syntax import ParsedFile, parse
@@ -134,6 +136,9 @@ class Scanner:
         options: what is reported; a function of the path where that differs from file to file.
         filters: what is no finding, whatever the model says.
         cache: what was found before; left alone unless every filter is on, as it was then.
+
+    Attributes:
+        recollection: of earlier versions of the one text that is scanned; None: it is another.
     """
 
     def __init__(
@@ -148,6 +153,7 @@ class Scanner:
         self.calibration = calibration
         self.options = options or ScanOptions()
         self.filters = tuple(filters)
+        self.recollection: Recollection | None = None
         self.cache = cache if self.filters == ALL_FILTERS else None
 
     @property
@@ -195,33 +201,44 @@ class Scanner:
         return found if isinstance(found, Failure) else self._report(work, found)
 
     def findings(
-        self, parsed: Sequence[ParsedFile], paths: Sequence[str] = ()
+        self,
+        parsed: Sequence[ParsedFile],
+        paths: Sequence[str] = (),
+        floors: Sequence[float] = (),
     ) -> list[list[Finding]]:
         """Every leaf of each file that could be a finding, most confident first.
 
         Args:
             parsed: the files.
             paths: their paths, which tell stubs from modules, and tests from other code.
+            floors: least confidence of what is of interest in each; none: everything is.
         """
+        paths, floors = paths or [""] * len(parsed), floors or [0.0] * len(parsed)
+        return [found for found, _ in self._judged(parsed, paths, floors)]
+
+    def _judged(
+        self, parsed: Sequence[ParsedFile], paths: Sequence[str], floors: Sequence[float]
+    ) -> list[tuple[list[Finding], tuple[Context, FileToScore]]]:
+        """Findings of files, with what was made of each to find them."""
         if not parsed:
             return []
         files = [
             FileToScore(*encode_with_texts(one, self.scorer.tokenizer, Sites())) for one in parsed
         ]
         scores = self.scorer.score(files)
-        return [
-            self._judge(one, file, of_file, path)
-            for one, file, of_file, path in zip(
-                parsed, files, scores, paths or [""] * len(parsed), strict=True
-            )
-        ]
-
-    def _judge(
-        self, parsed: ParsedFile, file: FileToScore, scores: list[LeafScore], path: str
-    ) -> list[Finding]:
-        known = examine(self.scorer, self.calibration, parsed, file, scores, path)
         filters = [one for one in self.filters if one in FILTERS]
-        return judge(known.doubts, known.masked, known.undefined, self.calibration, filters)
+        judged = []
+        for one, file, of_file, path, floor in zip(
+            parsed, files, scores, paths, floors, strict=True
+        ):
+            known = examine(
+                *(self.scorer, self.calibration, one, file, of_file, path),
+                recollection=self.recollection,
+            )
+            doubts = known.doubts
+            found = judge(doubts, known.masked, known.undefined, self.calibration, filters, floor)
+            judged.append((found, (doubts.context, file)))
+        return judged
 
     def _read(self, target: Target | SourceFile | Failure) -> SourceFile | FileResult | Failure:
         if isinstance(target, Failure):
@@ -285,6 +302,10 @@ class Scanner:
         """Confidence of findings that matter in a file: unused pragmas are told by half as much."""
         return self.options_of(path).floor(self.calibration.threshold) / 2
 
+    def _least_of_interest(self, path: str) -> float:
+        """The floor; a cache keeps some more, so that other options need no new scan."""
+        return self._floor(path) if self.cache is None else min(self._floor(path), FLOOR)
+
     def _is_enough(self, path: str, known: Judged) -> bool:
         """Whether all that would be reported now has stood a second look then."""
         pairs = zip(known.findings, known.stood, strict=True)
@@ -313,7 +334,7 @@ class Scanner:
         """The findings of a file that may matter, to be reported and to be known again."""
         parsed, path = work.parsed, work.result.path
         assert parsed is not None
-        floor = min(self._floor(path), FLOOR)
+        floor = self._least_of_interest(path)
         kept = tuple(
             replace(f, function=enclosing_function(parsed, f.leaf))
             for f in found
@@ -329,15 +350,16 @@ class Scanner:
         """Findings of files, without those that would be reported and do not stand."""
         paths = [work.result.path for work in works]
         parsed = [work.parsed for work in works if work.parsed is not None]
-        found = self.findings(parsed, paths)
+        judged = self._judged(parsed, paths, [self._least_of_interest(path) for path in paths])
         reported = [
-            (one, [f for f in of_work if self._is_reported(path, f)][: most_votes(one)])
-            for one, path, of_work in zip(parsed, paths, found, strict=True)
+            (one, [f for f in found if self._is_reported(path, f)][: most_votes(one)])
+            for one, path, (found, _) in zip(parsed, paths, judged, strict=True)
         ]
-        gone = [{id(f) for f in some} for some in outvoted(self.scorer, reported, self.filters)]
+        made = [made for _, made in judged]
+        gone = [set(map(id, some)) for some in outvoted(self.scorer, reported, self.filters, made)]
         return [
-            [f for f in of_work if id(f) not in without]
-            for of_work, without in zip(found, gone, strict=True)
+            [f for f in found if id(f) not in without]
+            for (found, _), without in zip(judged, gone, strict=True)
         ]
 
     def _is_reported(self, path: str, finding: Finding) -> bool:

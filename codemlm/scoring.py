@@ -74,6 +74,13 @@ class LeafScore:
     logp_shown: float
     logp_best: float
 
+    def at(self, leaf: int) -> LeafScore:
+        """The same of another leaf."""
+        if leaf == self.leaf:
+            return self
+        rest = (self.keep_logit, self.likelihood, self.alternatives, self.logp_shown)
+        return LeafScore(leaf, *rest, self.logp_best)
+
 
 _MEMBER_ROLES = [
     int(role)
@@ -125,9 +132,19 @@ class FileToScore:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    file: int
+class Row:
+    """A window of a file in a batch of windows of several files."""
+
+    number: int
+    file: FileToScore
     window: ScanWindow
+
+    def judged(self) -> np.ndarray:
+        """Which units of the window are judged in it: bool (stop - start,)."""
+        window = self.window
+        inside = np.arange(window.start, window.stop)
+        judged = (inside >= window.first) & (inside < window.last)
+        return judged & is_scored(self.file.encoded.unit_role[window.start : window.stop])
 
 
 class Scorer:
@@ -162,22 +179,28 @@ class Scorer:
     def score(self, files: Sequence[FileToScore]) -> list[list[LeafScore]]:
         """Every judged leaf of each file, by one pass over its windows; in leaf order."""
         rows = [
-            _Row(number, window)
+            Row(number, file, window)
             for number, file in enumerate(files)
             for window in plan_windows(file.encoded, self.model.window, self.margin)
         ]
         found: list[list[LeafScore]] = [[] for _ in files]
-        for chunk in _chunks(rows, self.batch_windows):
-            batch = Batch(len(chunk), self.shape, self.model.num_global)
-            for index, row in enumerate(chunk):
-                file, window = files[row.file], row.window
-                inside = np.arange(window.start, window.stop)
-                judge = (inside >= window.first) & (inside < window.last)
-                judge &= is_scored(file.encoded.unit_role[window.start : window.stop])
-                fill_window(batch, index, file, window.start, window.stop, judge)
-            for index, scores in self._run(batch, [files[row.file] for row in chunk]):
-                found[chunk[index].file] += scores
+        for row, scores in self._score_rows(rows):
+            found[row.number] += scores
         return [sorted(scores, key=lambda s: s.leaf) for scores in found]
+
+    def _score_rows(self, rows: Sequence[Row]) -> Iterator[tuple[Row, list[LeafScore]]]:
+        """Scores of the judged leaves of each window that has some."""
+        for chunk in chunks(rows, self.batch_windows):
+            for index, scores in self._run(self._filled(chunk), [row.file for row in chunk]):
+                yield chunk[index], scores
+
+    def _filled(self, rows: Sequence[Row]) -> Batch:
+        """A batch of windows."""
+        batch = Batch(len(rows), self.shape, self.model.num_global)
+        for index, row in enumerate(rows):
+            window = row.window
+            fill_window(batch, index, row.file, window.start, window.stop, row.judged())
+        return batch
 
     def score_shifted(self, places: Sequence[tuple[FileToScore, int]]) -> list[LeafScore]:
         """Leaves judged by the single pass once more: each in a window with another offset.
@@ -193,7 +216,7 @@ class Scorer:
         size = self.model.window
         plans: dict[int, list[ScanWindow]] = {}
         found: list[LeafScore] = []
-        for chunk in _chunks(places, self.batch_windows):
+        for chunk in chunks(places, self.batch_windows):
             batch = Batch(len(chunk), self.shape, self.model.num_global)
             for index, (file, leaf) in enumerate(chunk):
                 encoded = file.encoded
@@ -218,7 +241,7 @@ class Scorer:
         encoded = file.encoded
         unit_of = {int(leaf): unit for unit, leaf in enumerate(encoded.unit_leaf) if leaf >= 0}
         found: list[LeafScore] = []
-        for chunk in _chunks(list(leaves), self.batch_windows):
+        for chunk in chunks(list(leaves), self.batch_windows):
             batch = Batch(len(chunk), self.shape, self.model.num_global)
             for index, leaf in enumerate(chunk):
                 unit = unit_of[leaf]
@@ -361,6 +384,7 @@ def trim(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return cut
 
 
-def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+def chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    """The items, ``size`` at a time."""
     for start in range(0, len(items), size):
         yield items[start : start + size]

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 
+import numpy as np
+
 from codemlm.batches import Batch
+from codemlm.confidence import Recollection
 from codemlm.errors import CodemlmError
 from codemlm.languages import PYTHON, language_for_path
 from codemlm.scanner import FileResult, Scanner
-from codemlm.scoring import FileToScore, LeafScore, Scorer
+from codemlm.scoring import FileToScore, LeafScore, Row, Scorer, chunks
 from codemlm.source import Failure, Reason, SourceFile
 from codemlm.syntax import ParsedFile, parse
 
@@ -86,6 +89,7 @@ class RememberingScorer(Scorer):
         self.check: Callable[[], None] = lambda: None
         self.passes = 0
         self._known: dict[bytes, list[LeafScore]] = {}
+        self._filled_as: dict[bytes, bytes] = {}
         self._used: set[bytes] = set()
 
     def start(self) -> None:
@@ -98,6 +102,7 @@ class RememberingScorer(Scorer):
         room = _GENERATIONS * len(self._used)
         for key in list(self._known)[: max(0, len(self._known) - room)]:
             del self._known[key]
+        self._filled_as = {u: key for u, key in self._filled_as.items() if key in self._known}
 
     def score(self, files: Sequence[FileToScore]) -> list[list[LeafScore]]:
         """As the scorer's."""
@@ -111,34 +116,81 @@ class RememberingScorer(Scorer):
         self.masked |= {score.leaf: score for score in found}
         return found
 
+    def _score_rows(self, rows: Sequence[Row]) -> Iterator[tuple[Row, list[LeafScore]]]:
+        """As the scorer's; windows whose units are known are not even filled in."""
+        new: list[tuple[Row, bytes]] = []
+        units = {id(file): _Units(file) for file in {id(row.file): row.file for row in rows}.values()}
+        for row in rows:
+            key = units[id(row.file)].key(row)
+            known = self._recall(self._filled_as.get(key))
+            if known is None:
+                new.append((row, key))
+                continue
+            leaves = row.file.encoded.unit_leaf[row.window.start : row.window.stop][row.judged()]
+            yield row, _at(known, leaves)
+        for chunk in chunks(new, self.batch_windows):
+            batch, files = self._filled([row for row, _ in chunk]), [row.file for row, _ in chunk]
+            for index, scores in self._run(batch, files):
+                yield chunk[index][0], scores
+            for index, (row, key) in enumerate(chunk):
+                self._filled_as[key] = _key(batch, index, row.file, masked=False)
+
+    def _recall(self, key: bytes | None) -> list[LeafScore] | None:
+        """What is known of a window, which is in use again."""
+        found = None if key is None else self._known.pop(key, None)
+        if key is not None and found is not None:
+            self._known[key] = found  # put back: the dictionary stays in the order of use
+            self._used.add(key)
+        return found
+
     def _run(
         self, batch: Batch, files: Sequence[FileToScore], *, masked: bool = False
     ) -> Iterator[tuple[int, list[LeafScore]]]:
         self.check()
-        keys = [_key(batch, row, file, masked) for row, file in enumerate(files)]
-        # Taken out and put back: the dictionary stays in the order of use.
-        known = {key: self._known.pop(key, None) for key in dict.fromkeys(keys)}
-        missing = [keys.index(key) for key, scores in known.items() if scores is None]
+        keys = [_key(batch, row, file, masked=masked) for row, file in enumerate(files)]
+        missing = [keys.index(key) for key in dict.fromkeys(keys) if self._recall(key) is None]
         if missing:
             self.passes += len(missing)
+            self._known |= {keys[row]: [] for row in missing}
             part = batch.take(missing)
             for place, scores in super()._run(part, [files[r] for r in missing], masked=masked):
-                known[keys[missing[place]]] = scores
-        self._known |= {key: scores or [] for key, scores in known.items()}
-        self._used |= known.keys()
+                self._known[keys[missing[place]]] = scores
+            self._used.update(keys[row] for row in missing)
         for row, key in enumerate(keys):
-            found = self._known[key]
-            numbers = batch.leaf_index[row].tolist()
-            yield (
-                row,
-                [
-                    score if score.leaf == leaf else replace(score, leaf=leaf)
-                    for score, leaf in zip(found, numbers, strict=False)
-                ],
-            )
+            yield row, _at(self._known[key], batch.leaf_index[row])
 
 
-def _key(batch: Batch, row: int, file: FileToScore, masked: bool) -> bytes:
+def _at(scores: Sequence[LeafScore], leaves: np.ndarray) -> list[LeafScore]:
+    """The scores of a window whose leaves have these numbers now."""
+    return [score.at(leaf) for score, leaf in zip(scores, leaves.tolist(), strict=False)]
+
+
+class _Units:
+    """The units of a file by what the model can see of them: windows with equal keys read alike."""
+
+    def __init__(self, file: FileToScore) -> None:
+        encoded = file.encoded
+        # Hashes of 64 bits; those of a process serve only there.
+        hashes = np.fromiter(map(hash, file.texts), dtype=np.int64, count=len(file.texts))
+        self._columns = np.column_stack(
+            [
+                hashes[encoded.unit_text],
+                encoded.text_is_name[encoded.unit_text],
+                *(encoded.unit_role, encoded.unit_parent, encoded.unit_grandparent),
+            ]
+        )
+        self._outside = np.sort(hashes[file.outside]).tobytes()
+
+    def key(self, row: Row) -> bytes:
+        """A digest of all that decides what a window is filled with."""
+        window = row.window
+        digest = blake2b(self._outside, digest_size=16)
+        digest.update(self._columns[window.start : window.stop].tobytes())
+        digest.update(bytes(f"{window.first - window.start} {window.last - window.start}", "ascii"))
+        return digest.digest()
+
+
+def _key(batch: Batch, row: int, file: FileToScore, *, masked: bool) -> bytes:
     """A digest of all that decides what is said of a row, except its leaves' numbers."""
     digest = blake2b(b"masked" if masked else b"plain", digest_size=16)
     for name in _READ:
@@ -166,6 +218,7 @@ class Session:
         self.scanner = copy.copy(scanner)
         self.scanner.scorer = self.scorer
         self.scanner.cache = None  # the session remembers more
+        self.scanner.recollection = self._recollection = Recollection()
 
     def scan(self, source: SourceFile, check: Callable[[], None] = lambda: None) -> View | Failure:
         """What a scan of the text finds.
@@ -180,6 +233,7 @@ class Session:
         """
         self.scorer.check = check
         self.scorer.start()
+        self._recollection.turn()
         try:
             parsed = parse(source.source, language_for_path(source.path) or PYTHON)
             check()

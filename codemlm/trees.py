@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from codemlm.errors import ModelError
+
+_MOST_LEAVES = 64
+"""Leaves of the trees of which ``_Masks`` can be made."""
+_CHUNK_ROWS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,88 @@ class Tree:
         return totals, sums
 
 
+class _Masks:
+    """All trees at once, by feature: for so many trees five times as fast as one after the other.
+
+    A node that a row fails rules out the leaves on its left. So of each tree the exit leaf is the
+    first, from the left, that no node rules out, in whatever order nodes are looked at: here those
+    of one feature together, as one look-up by where the row's value stands among their thresholds.
+
+    Source: QuickScorer (Lucchese et al., SIGIR 2015) - differs in that rows are looked at together.
+
+    Args:
+        trees: of at most ``_MOST_LEAVES`` leaves each.
+    """
+
+    def __init__(self, trees: Sequence[Tree]) -> None:
+        width = max(len(tree.values) for tree in trees)
+        self._type = np.dtype(next(f"uint{b}" for b in (8, 16, 32, 64) if b >= width))
+        self._full = np.array([(1 << len(tree.values)) - 1 for tree in trees], dtype=self._type)
+        self._values = np.zeros((len(trees), width))
+        nodes: dict[int, list[tuple[float, int, int, bool]]] = {}
+        for number, tree in enumerate(trees):
+            order, cleared = _in_order(tree)
+            self._values[number, : len(order)] = tree.values[order]
+            columns = (tree.features, tree.thresholds, tree.missing_left)
+            rows = zip(*(column.tolist() for column in columns), cleared, strict=True)
+            for feature, threshold, missing_left, clears in rows:
+                nodes.setdefault(feature, []).append((threshold, number, clears, missing_left))
+        self._features = [(f, *self._table(of_feature)) for f, of_feature in nodes.items()]
+
+    def _table(
+        self, nodes: list[tuple[float, int, int, bool]]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of one feature's nodes: thresholds, trees, and what is left of each tree's leaves.
+
+        The last by tree and by how many thresholds are below a value; last of all stands NaN.
+        """
+        thresholds = np.unique([node[0] for node in nodes])
+        trees = np.unique([node[1] for node in nodes])
+        left = np.repeat(self._full[trees][:, None], len(thresholds) + 2, axis=1)
+        places = np.searchsorted(thresholds, [node[0] for node in nodes]).tolist()
+        rows = np.searchsorted(trees, [node[1] for node in nodes]).tolist()
+        for place, row, (_, _, clears, missing_left) in zip(places, rows, nodes, strict=True):
+            kept = self._type.type(int(self._full[trees[row]]) & ~clears)
+            left[row, place + 1 : -1] &= kept
+            if not missing_left:
+                left[row, -1] &= kept
+        return thresholds, trees, left
+
+    def margins(self, rows: np.ndarray) -> np.ndarray:
+        """Margins of rows of features: float64 (N,), to the last bit those of ``Tree.add_to``."""
+        left = np.repeat(self._full[:, None], len(rows), axis=1)
+        for feature, thresholds, trees, table in self._features:
+            column = rows[:, feature]
+            place = np.searchsorted(thresholds, column)
+            place[np.isnan(column)] = len(thresholds) + 1
+            left[trees] &= table[:, place]
+        first = left & (~left + self._type.type(1))  # the lowest bit that is set
+        leaves = np.frexp(first.astype(np.float64))[1] - 1
+        found = np.zeros(len(rows))
+        for margins in np.take_along_axis(self._values, leaves, axis=1):
+            found += margins
+        return found
+
+
+def _in_order(tree: Tree) -> tuple[list[int], list[int]]:
+    """A tree's leaves from left to right; for each node a bit for each of those on its left."""
+    left, right = tree.left.tolist(), tree.right.tolist()
+    counts = [1] * max(1, len(left))
+    for node in range(len(left) - 1, -1, -1):  # children come after their parents
+        counts[node] = sum(counts[c] if c >= 0 else 1 for c in (left[node], right[node]))
+    order, cleared, begins = [0] * len(tree.values), [0] * len(left), [0] * len(left)
+    for node, first in enumerate(left):
+        begin = begins[node]
+        middle = begin + (counts[first] if first >= 0 else 1)
+        cleared[node] = (1 << middle) - (1 << begin)
+        for child, start in ((first, begin), (right[node], middle)):
+            if child >= 0:
+                begins[child] = start
+            else:
+                order[start] = -1 - child
+    return order, cleared
+
+
 @dataclass(frozen=True, slots=True)
 class Ensemble:
     """Trees whose margins add up.
@@ -122,6 +208,7 @@ class Ensemble:
 
     trees: tuple[Tree, ...]
     num_features: int
+    _masks: list[_Masks] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def margins(self, rows: np.ndarray) -> np.ndarray:
         """Margins of rows of features (N, F), in nats: float64 (N,).
@@ -130,10 +217,17 @@ class Ensemble:
             ValueError: if the rows have another number of columns.
         """
         columns = self._columns(rows)
-        missing = np.isnan(columns)
         found = np.zeros(len(rows))
-        for tree in self.trees:
-            tree.add_to(found, columns, missing)
+        if any(len(tree.values) > _MOST_LEAVES for tree in self.trees):
+            missing = np.isnan(columns)
+            for tree in self.trees:
+                tree.add_to(found, columns, missing)
+        elif self.trees:
+            if not self._masks:
+                self._masks.append(_Masks(self.trees))
+            for start in range(0, len(rows), _CHUNK_ROWS):
+                part = slice(start, start + _CHUNK_ROWS)
+                found[part] = self._masks[0].margins(columns.T[part])
         return found
 
     def contributions(self, row: np.ndarray, others: np.ndarray) -> np.ndarray:

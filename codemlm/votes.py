@@ -38,6 +38,7 @@ def outvoted(
     scorer: Scorer,
     findings: Sequence[tuple[ParsedFile, Sequence[Finding]]],
     filters: Sequence[Filter],
+    made: Sequence[tuple[Context, FileToScore]] = (),
 ) -> list[list[Finding]]:
     """The findings that do not stand, by file.
 
@@ -45,6 +46,7 @@ def outvoted(
         scorer: the model's scorer.
         findings: files, and what is asked about of each.
         filters: of those that are applied, ``BROKEN`` and ``SECOND_WINDOW`` play a part here.
+        made: what was made of each file before; none: it is made again where it is needed.
     """
     found: list[list[Finding]] = []
     ballots: list[tuple[int, Context, FileToScore, Finding]] = []
@@ -53,14 +55,18 @@ def outvoted(
         found.append(broken)
         doubtful = [f for f in some if f.rule != UNDEFINED_NAME and f not in broken]
         if doubtful and SECOND_WINDOW in filters:
-            file = FileToScore(*encode_with_texts(parsed, scorer.tokenizer, Sites()))
-            context = Context(parsed, scorer.common)
+            context, file = made[number] if made else _made(scorer, parsed)
             ballots += [(number, context, file, finding) for finding in doubtful]
     again = scorer.score_shifted([(file, finding.leaf) for _, _, file, finding in ballots])
     for (number, context, _, finding), score in zip(ballots, again, strict=True):
         if not agrees(context, finding, score):
             found[number].append(finding)
     return found
+
+
+def _made(scorer: Scorer, parsed: ParsedFile) -> tuple[Context, FileToScore]:
+    file = FileToScore(*encode_with_texts(parsed, scorer.tokenizer, Sites()))
+    return Context(parsed, scorer.common), file
 
 
 def agrees(context: Context, finding: Finding, again: LeafScore) -> bool:

@@ -123,9 +123,9 @@ def test_chunks_grow_but_stay_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
     sizes: list[int] = []
     found = Scanner.findings
 
-    def spy(self: Scanner, parsed: Sequence, paths: Sequence[str] = ()) -> list:  # type: ignore[type-arg]
+    def spy(self: Scanner, parsed: Sequence, *more: Sequence) -> list:  # type: ignore[type-arg]
         sizes.append(len(parsed))
-        return found(self, parsed, paths)
+        return found(self, parsed, *more)
 
     monkeypatch.setattr(Scanner, "findings", spy)
     monkeypatch.setattr(module, "FIRST_CHUNK_BYTES", 2 * len(BUG))

@@ -146,3 +146,20 @@ def test_splits_by_category_are_refused() -> None:
     dump = {"feature_names": ["a"], "tree_info": [{"tree_structure": root}]}
     with pytest.raises((ModelError, ValueError)):
         from_lightgbm(dump)
+
+
+@pytest.mark.parametrize("leaves", [3, 8, 9, 16, 33, 64, 65])
+def test_trees_taken_together_are_trees_one_by_one(leaves: int) -> None:
+    rng = np.random.default_rng(leaves)
+    parts = [random_tree(rng, int(rng.integers(0, leaves)), 4) for _ in range(30)]
+    parts.append(random_tree(rng, leaves - 1, 4))
+    trees = [Ensemble.from_json(part, 4).trees[0] for part in parts]
+    rows = rng.normal(size=(3000, 4)).astype(np.float32)
+    for column in range(4):  # right at the thresholds, too
+        near = [t for tree in trees for t in tree.thresholds[tree.features == column]]
+        rows[:500, column] = rng.choice(near, 500) if near else 0.0
+    rows[rng.random(rows.shape) < 0.1] = np.nan
+    expected = np.zeros(len(rows))
+    for tree in trees:
+        tree.add_to(expected, rows.T, np.isnan(rows.T))
+    assert (Ensemble(tuple(trees), 4).margins(rows) == expected).all()
