@@ -2,9 +2,10 @@
 
     python benchmarks/lsp_latency.py --file LONG.py --folder PROJECT --out RUN.md
 
-Three figures: from an edit of a long file to its diagnostics; what typing at ten changes a second
-leaves behind; and how soon a hover is answered while the workspace is scanned. On a machine that is
-at work otherwise, the processor time of an edit says more than the clock. POSIX alone.
+From an edit of a long file to its first diagnostics, and to those of the whole scan where they come
+in two steps, inside a function and outside; what typing at ten changes a second leaves behind; and
+how soon a hover is answered while the workspace is scanned. On a machine that is at work otherwise,
+the processor time of an edit says more than the clock. POSIX alone.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import datetime
+import itertools
 import json
 import os
 import platform
@@ -29,6 +31,12 @@ TYPED = [
     "name = name.strip()",
 ]
 """Statements that are typed; brackets come in pairs, as editors put them."""
+OUTSIDE = [
+    "import textwrap",
+    "LIMIT = 10",
+    "def shortened(text, limit=LIMIT): return text",
+]
+"""What is typed outside functions: names that come into the reach of the whole file."""
 
 
 class Server:
@@ -39,6 +47,7 @@ class Server:
         self._number = 0
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self.published: asyncio.Queue[tuple[float, int]] = asyncio.Queue()
+        self.ready: asyncio.Queue[float] = asyncio.Queue()
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
@@ -52,7 +61,10 @@ class Server:
             "initialize",
             {
                 "processId": os.getpid(),
-                "capabilities": {"textDocument": {"publishDiagnostics": {}}},
+                "capabilities": {
+                    "textDocument": {"publishDiagnostics": {}},
+                    "experimental": {"codemlmStatus": True},
+                },
                 "workspaceFolders": [{"uri": folder.as_uri(), "name": folder.name}],
                 "initializationOptions": {"debounceMs": DEBOUNCE_MS},
             },
@@ -83,6 +95,9 @@ class Server:
             if message.get("method") == "textDocument/publishDiagnostics":
                 version = message["params"].get("version") or 0
                 self.published.put_nowait((time.perf_counter(), version))
+            elif message.get("method") == "codemlm/status":
+                if message["params"]["state"] == "ready":
+                    self.ready.put_nowait(time.perf_counter())
             elif "id" in message and "method" not in message:
                 self._answers.pop(message["id"]).set_result(message.get("result"))
 
@@ -92,6 +107,11 @@ class Server:
             when, found = await self.published.get()
             if found == version:
                 return when
+
+    async def complete(self, version: int) -> tuple[float, float]:
+        """When the first diagnostics of a version came, and when its scan was complete."""
+        shown = await self.shown(version)
+        return shown, max(shown, await self.ready.get())
 
     def memory_mb(self) -> float:
         """Resident set of the process."""
@@ -118,38 +138,49 @@ class Document:
 
     def __init__(self, server: Server, path: Path, lines: int) -> None:
         self.server, self.uri, self.version = server, (path.parent / "edited.py").as_uri(), 1
-        text = "\n".join(path.read_text("utf-8").splitlines()[:lines]) + "\n"
-        self.lines = text.count("\n")
-        starts = text.splitlines()
+        rows = path.read_text("utf-8").splitlines()[: lines + 1]
+        tops = [i for i, row in enumerate(rows) if row.startswith(("class ", "def "))]
+        rows = rows[: tops[-1]]
         middle = next(
             i
-            for i in range(len(starts) // 2, len(starts))
-            if starts[i].startswith("        ") and starts[i - 1].endswith(":")
+            for i in range(len(rows) // 2, len(rows))
+            if rows[i].startswith("        ") and rows[i - 1].endswith(":")
         )
-        self.place, self.column = (middle, 8), 8
+        top = next(i for i in tops if i >= len(rows) // 3)
+        rows[middle:middle] = ["        "]
+        rows[top:top] = ["", ""]
+        self.lines = len(rows)
+        self._inside, self._top = (middle + 2, 8), (top, 0)
+        self.place, self.margin = self._inside, 8
+        text = "\n".join(rows) + "\n"
         document = {"uri": self.uri, "languageId": "python", "version": 1, "text": text}
         server.tell("textDocument/didOpen", {"textDocument": document})
 
     def put(self, text: str) -> int:
         """Types; returns the version."""
         self.version += 1
-        at = {"line": self.place[0], "character": self.column}
+        at = {"line": self.place[0], "character": self.place[1]}
         change = {"range": {"start": at, "end": at}, "text": text}
         document = {"uri": self.uri, "version": self.version}
         params = {"textDocument": document, "contentChanges": [change]}
         self.server.tell("textDocument/didChange", params)
-        self.column = 8 if text.startswith("\n") else self.column + len(text)
-        self.place = (self.place[0] + text.count("\n"), 0)
+        line, column = self.place
+        self.place = (line + 1, self.margin) if "\n" in text else (line, column + len(text))
         return self.version
 
+    def go_outside(self) -> None:
+        """Types between two definitions from here on."""
+        self.place, self.margin = self._top, 0
 
-def keys(count: int) -> list[str]:
+
+def keys(statements: list[str], count: int, margin: int) -> list[str]:
     """So many key strokes; a pair of brackets and its content are one."""
     strokes: list[str] = []
-    while len(strokes) < count:
-        statement = TYPED[len(strokes) % len(TYPED)]
+    for statement in itertools.cycle(statements):
         head, bracket, rest = statement.partition("(")
-        strokes += [*head, *([bracket + rest] if bracket else []), "\n        "]
+        strokes += [*head, *([bracket + rest] if bracket else []), "\n" + " " * margin]
+        if len(strokes) >= count:
+            break
     return strokes[:count]
 
 
@@ -160,6 +191,22 @@ def quantiles(values: list[float]) -> str:
     return " | ".join(f"{1000 * value:.0f}" for value in picked)
 
 
+async def by_edit(
+    server: Server, document: Document, what: str, strokes: list[str]
+) -> list[str]:
+    """Rows of the table for edits one by one."""
+    first, whole, busy = list[float](), list[float](), list[float]()
+    for stroke in strokes:
+        begun, work = time.perf_counter() + DEBOUNCE_MS / 1000, server.processor_s()
+        shown, complete = await server.complete(document.put(stroke))
+        first.append(shown - begun)
+        whole.append(complete - begun)
+        busy.append(server.processor_s() - work)
+    rows = [f"| {what}, after the debounce: first diagnostics | {quantiles(first)} |"]
+    rows.append(f"| ... whole scan | {quantiles(whole)} |")
+    return [*rows, f"| ... processor time of all threads | {quantiles(busy)} |"]
+
+
 async def measure(given: argparse.Namespace) -> list[str]:
     """The rows of the table."""
     command = [sys.executable, "-m", "codemlm", "server", "--threads", str(given.threads)]
@@ -168,19 +215,15 @@ async def measure(given: argparse.Namespace) -> list[str]:
     opened = time.perf_counter()
     first = await server.shown(1) - opened
     rows = [f"| open, {document.lines} lines, model loaded | {quantiles([first])} |"]
-    after: list[float] = []
-    busy: list[float] = []
-    for stroke in keys(given.edits):
-        begun, work = time.perf_counter(), server.processor_s()
-        after.append(await server.shown(document.put(stroke)) - begun - DEBOUNCE_MS / 1000)
-        busy.append(server.processor_s() - work)
-    rows.append(f"| edit to diagnostics, without the debounce | {quantiles(after)} |")
-    rows.append(f"| the same, processor time of all threads | {quantiles(busy)} |")
+    await server.ready.get()
+    rows += await by_edit(server, document, "edit in a function", keys(TYPED, given.edits, 8))
+    document.go_outside()
+    rows += await by_edit(server, document, "edit between two", keys(OUTSIDE, given.edits, 0))
 
     memory = server.memory_mb()
     begun = time.perf_counter()
     version = document.version
-    for number, stroke in enumerate(keys(10 * given.seconds)):
+    for number, stroke in enumerate(keys(OUTSIDE, 10 * given.seconds, 0)):
         await asyncio.sleep(max(0.0, begun + number / 10 - time.perf_counter()))
         version = document.put(stroke)
     last = time.perf_counter()

@@ -39,15 +39,9 @@ class Context:
     Args:
         parsed: the file.
         common: names that are common everywhere; members may be misspellings of them.
-        shared: sets of names that other versions of the file may have in common with this one.
     """
 
-    def __init__(
-        self,
-        parsed: ParsedFile,
-        common: Spellings | None = None,
-        shared: dict[frozenset[str], frozenset[str]] | None = None,
-    ) -> None:
+    def __init__(self, parsed: ParsedFile, common: Spellings | None = None) -> None:
         self.parsed = parsed
         self.common = common
         self.spec = parsed.language
@@ -55,7 +49,6 @@ class Context:
         self.scopes: list[int] = parsed.scopes_of.tolist()
         self.starts: list[int] = parsed.starts.tolist()
         self._self_names = sorted(self.spec.self_names, reverse=True)
-        self._shared = {} if shared is None else shared
         self._reach: dict[int, frozenset[str]] = {}
         self._near: dict[tuple[str, bool], tuple[str, ...]] = {}
 
@@ -82,15 +75,16 @@ class Context:
         """
         place = _Place(self, leaf)
         role, shown, members = place.role, place.shown, self.members
-        near = ()
+        near: tuple[str, ...] = ()
         if role in _SPELT and self._counts[shown] <= _RARE:
             near = self._spellings(shown, role)
         texts = [*(alternative.text for alternative in alternatives), *near]
         decided: Hashable = ()
         if role in _VARIABLES:
-            owners = [(o, o in members.imported) for o in place.owners if o in place.reach]
+            reach = place.reach
+            owners = [(o, o in members.imported) for o in place.owners if o in reach]
             fitting = tuple(map(place.has_member, texts)) if place.member else ()
-            decided = (frozenset(owners), fitting, id(place.reach))
+            decided = (frozenset(owners), fitting, tuple([text in reach for text in texts]))
         elif role in MEMBER_ROLES:
             receiver = members.receiver(leaf)
             known = members.of.get(receiver, ()) if receiver else texts
@@ -102,13 +96,13 @@ class Context:
             decided = self.names[self.parsed.parents[leaf]] in self.spec.unary
         return role, shown, near, place.is_condition(), decided
 
-    def readings(self, leaf: int, text: str) -> Iterable[str]:
+    def readings(self, leaf: int, text: str) -> Iterator[str]:
         """What a candidate may stand for at the leaf, likelier first; nothing where impossible.
 
         A text with a dot is the leaf's with a prefix, and the leaf's own text is what is left of
         it without the one that it has.
         """
-        return _Place(self, leaf).readings(text)
+        yield from _Place(self, leaf).readings(text)
 
     def allows(self, leaf: int, text: str) -> bool:
         """Whether ``text`` could stand in place of the leaf."""
@@ -164,8 +158,8 @@ class Context:
         """Names that a read in the scope can see, builtins included."""
         found = self._reach.get(scope)
         if found is None:
-            names = frozenset(names_in_reach(self.parsed, scope)) | self.spec.builtins
-            found = self._reach[scope] = self._shared.setdefault(names, names)
+            names = names_in_reach(self.parsed, scope)
+            found = self._reach[scope] = frozenset(names) | self.spec.builtins
         return found
 
     @cached_property

@@ -24,19 +24,13 @@ from codemlm.evidence import EVIDENCE_FEATURES, Evidence
 from codemlm.ranking import ranked_leaves, reordered
 from codemlm.scoring import Alternative, LeafScore
 
-_MOST_SETS = 1000
 _Seen = tuple[tuple[Alternative, ...], list[Alternative], tuple[float, ...]]
 
 
 class Recollection:
-    """What was possible at the leaves of earlier versions of a text, and the model's features.
-
-    Attributes:
-        sets: of names, each kept once.
-    """
+    """What was possible at the leaves of earlier versions of a text, and the model's features."""
 
     def __init__(self) -> None:
-        self.sets: dict[frozenset[str], frozenset[str]] = {}
         self._now: dict[Hashable, _Seen] = {}
         self._before: dict[Hashable, _Seen] = {}
 
@@ -44,8 +38,6 @@ class Recollection:
         """Begins another version: what the last one did not have is forgotten."""
         if self._now:
             self._before, self._now = self._now, {}
-        if len(self.sets) > _MOST_SETS:
-            self.sets.clear()
 
     def of(self, context: Context, score: LeafScore) -> tuple[list[Alternative], tuple[float, ...]]:
         """As ``_fresh``, of a leaf of the present version."""

@@ -57,7 +57,7 @@ def examine(
     stub = path.endswith(".pyi")
     undefined = {name.leaf: name.candidates for name in undefined_names(parsed, stub=stub)}
     doubts = Doubts(
-        Context(parsed, scorer.common, recollection.sets if recollection else None),
+        Context(parsed, scorer.common),
         scores,
         recollection=recollection,
         undefined=undefined,

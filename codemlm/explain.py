@@ -23,11 +23,11 @@ from codemlm.languages import PYTHON, language_for_path
 from codemlm.masking import SCORED_ROLES, is_maskable
 from codemlm.positions import LineIndex
 from codemlm.pragmas import ANY_LINE, pragmas_of
+from codemlm.remembering import RememberingScorer
 from codemlm.rules import UNDEFINED_NAME
 from codemlm.scanner import FileResult, Scanner
 from codemlm.scoring import FileToScore, LeafScore
 from codemlm.selection import ScanOptions
-from codemlm.session import RememberingScorer
 from codemlm.source import Failure, SourceFile
 from codemlm.suggestions import percent
 from codemlm.syntax import parse

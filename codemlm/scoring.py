@@ -143,8 +143,9 @@ class Row:
         """Which units of the window are judged in it: bool (stop - start,)."""
         window = self.window
         inside = np.arange(window.start, window.stop)
-        judged = (inside >= window.first) & (inside < window.last)
-        return judged & is_scored(self.file.encoded.unit_role[window.start : window.stop])
+        judged: np.ndarray = (inside >= window.first) & (inside < window.last)
+        judged &= is_scored(self.file.encoded.unit_role[window.start : window.stop])
+        return judged
 
 
 class Scorer:

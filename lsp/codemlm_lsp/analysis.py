@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from codemlm.calibration import Calibration
 
-BATCH_WINDOWS = 4
+BATCH_WINDOWS = 2
 """Windows a forward pass: small, since urgent work waits for the pass that is under way."""
 
 NOTEBOOK_NAMES = frozenset({"display", "get_ipython", "In", "Out", "exit", "quit"})
@@ -51,11 +51,13 @@ class Known:
         snapshot: the version.
         outcome: what a scan found; a failure, or what is wrong with the model; None: not scanned.
         generation: of the settings and the model.
+        is_final: whether this is the result of a whole scan, and not of a first look at an edit.
     """
 
     snapshot: Snapshot
     outcome: View | Failure | CodemlmError | None
     generation: int
+    is_final: bool = True
 
     @property
     def view(self) -> View | None:
@@ -180,10 +182,15 @@ class Analyst:
             return None
         return known
 
-    async def current(self, unit: str) -> Known | None:
-        """The result of the current version, once it is there; None if the unit is not open."""
+    async def current(self, unit: str, *, final: bool = False) -> Known | None:
+        """The result of the current version, once it is there; None if the unit is not open.
+
+        Args:
+            unit: its URI.
+            final: whether only that of a whole scan will do.
+        """
         known = self.latest(unit)
-        while known is None and unit in self._units:
+        while (known is None or (final and not known.is_final)) and unit in self._units:
             waiter: asyncio.Future[Known | None] = asyncio.get_running_loop().create_future()
             self._units[unit].waiting.append(waiter)
             await waiter
@@ -231,9 +238,15 @@ class Analyst:
         config = self._config_for(path)
         generation = self.generation
         urgency = Urgency.VISIBLE if state.is_visible else Urgency.OPEN
-        job = partial(self._scan, state, snapshot, config, generation, urgency)
-        future = state.running = self.worker.submit(urgency, job)
         loop = asyncio.get_running_loop()
+
+        def early(view: View) -> None:
+            known = Known(snapshot, view, generation, is_final=False)
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._take_early, unit, known)
+
+        job = partial(self._scan, state, snapshot, config, generation, urgency, early)
+        future = state.running = self.worker.submit(urgency, job)
 
         def done(future: Future[Known]) -> None:
             if not loop.is_closed():
@@ -248,6 +261,7 @@ class Analyst:
         config: Config,
         generation: int,
         urgency: Urgency,
+        early: Callable[[View], None],
     ) -> Known:
         """On the worker: the result of a snapshot."""
 
@@ -270,7 +284,7 @@ class Analyst:
                 if state.session is None:
                     state.session = Session(self.models.scanner(config, snapshot.path))
                 state.session.scanner.options = ScanOptions.of(config, snapshot.path)
-                outcome = state.session.scan(file, check)
+                outcome = state.session.scan(file, check, early)
             except SupersededError:
                 raise
             except CodemlmError as error:
@@ -305,6 +319,12 @@ class Analyst:
         except (SupersededError, CancelledError):
             return
         if self._is_current(known.snapshot, known.generation):
+            self._finish(state, known)
+
+    def _take_early(self, unit: str, known: Known) -> None:
+        """On the loop: a scan has had a first look."""
+        state = self._units.get(unit)
+        if state is not None and self._is_current(known.snapshot, known.generation):
             self._finish(state, known)
 
     def _finish(self, state: _Unit, known: Known) -> None:

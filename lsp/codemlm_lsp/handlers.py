@@ -205,10 +205,12 @@ async def document_diagnostic(
 ) -> types.DocumentDiagnosticReport:
     """The diagnostics of a text's current version."""
     uri = params.text_document.uri
-    known = await ls.analyst.current(ls.store.unit_of(uri))
+    # A first look will do where the client can be told to ask again.
+    final = not ls.can_refresh_diagnostics
+    known = await ls.analyst.current(ls.store.unit_of(uri), final=final)
     if known is None:
         return types.RelatedFullDocumentDiagnosticReport([])
-    name = f"{known.generation}-{known.snapshot.version}"
+    name = f"{known.generation}-{known.snapshot.version}" + ("" if known.is_final else "-early")
     if name == params.previous_result_id:
         return types.RelatedUnchangedDocumentDiagnosticReport(name)
     found = diagnostics_of(known, ls.client, ls.links).get(uri, [])

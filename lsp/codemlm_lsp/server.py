@@ -28,7 +28,7 @@ from codemlm.rule_pages import rule_markdown
 from codemlm.rules import RULES
 from codemlm_lsp.analysis import Analyst, Known
 from codemlm_lsp.diagnostics import Client, diagnostics_of
-from codemlm_lsp.documents import Store, path_of
+from codemlm_lsp.documents import Snapshot, Store, path_of
 from codemlm_lsp.protocol import Protocol, Reader
 from codemlm_lsp.settings import Settings, parse_settings
 from codemlm_lsp.worker import Clock, Debouncer, LoopClock, Worker
@@ -103,6 +103,7 @@ class CodemlmServer(LanguageServer):
         self.files = Workspace(self)
         self._configs: dict[str | None, ConfigFiles] = {}
         self._shown: dict[str, set[str]] = {}
+        self._early: dict[str, tuple[Snapshot, dict[str, list[types.Diagnostic]]]] = {}
         self._told: set[str] = set()
         self._pages = tempfile.TemporaryDirectory(prefix="codemlm-rules-")
         self.links = _rule_pages(Path(self._pages.name))
@@ -117,6 +118,11 @@ class CodemlmServer(LanguageServer):
             if value is None:
                 return False
         return value is not False
+
+    @property
+    def can_refresh_diagnostics(self) -> bool:
+        """Whether the client asks for diagnostics, and can be told to ask again."""
+        return self.pulls and self.supports("workspace", "diagnostics", "refresh_support")
 
     def folder_of(self, path: str | None) -> str | None:
         """The innermost workspace folder that holds a path."""
@@ -182,11 +188,22 @@ class CodemlmServer(LanguageServer):
         """Sends a result to a client that does not ask for it; says what is wrong otherwise."""
         if isinstance(known.outcome, CodemlmError):
             self.tell_once(types.MessageType.Error, f"codemlm: {known.outcome}")
-        self.status("error" if isinstance(known.outcome, CodemlmError) else "ready")
+        if known.is_final:
+            self.status("error" if isinstance(known.outcome, CodemlmError) else "ready")
+        unit = known.snapshot.uri
+        early = self._early.pop(unit, None)
+        if self.pulls and known.is_final and early is None:
+            return
+        found = diagnostics_of(known, self.client, self.links)
+        if not known.is_final:
+            self._early[unit] = (known.snapshot, found)
+        elif early is not None and early[0] is known.snapshot:
+            if early[1] == found:
+                return  # the first look has shown it all
+            if self.can_refresh_diagnostics:
+                self.workspace_diagnostic_refresh(None)
         if self.pulls:
             return
-        unit = known.snapshot.uri
-        found = diagnostics_of(known, self.client, self.links)
         for uri in self._shown.get(unit, set()) - found.keys():
             self.show(uri, None, [])
         for uri, diagnostics in found.items():
@@ -202,12 +219,13 @@ class CodemlmServer(LanguageServer):
 
     def take_back(self, unit: str) -> None:
         """Takes back what was sent for a unit that was closed."""
+        self._early.pop(unit, None)
         for uri in self._shown.pop(unit, set()):
             self.show(uri, None, [])
 
     def refresh(self) -> None:
         """Asks the client to ask again."""
-        if self.pulls and self.supports("workspace", "diagnostics", "refresh_support"):
+        if self.can_refresh_diagnostics:
             self.workspace_diagnostic_refresh(None)
         if self.supports("workspace", "inlay_hint", "refresh_support"):
             self.workspace_inlay_hint_refresh(None)
