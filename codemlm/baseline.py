@@ -84,6 +84,23 @@ class Baseline:
             known = self.known.get(name, {})
             yield result.keep(IN_BASELINE, [f for one, f in pairs if one not in known])
 
+    def add(self, result: FileResult, name: str) -> bool:
+        """Makes a finding known, and writes the file; whether the result has the finding.
+
+        Args:
+            result: of a file, with known findings and new ones.
+            name: the finding's fingerprint.
+
+        Raises:
+            UsageError: if the file cannot be written.
+        """
+        names = fingerprints(LineIndex(result.source), result.findings)
+        rules = dict(zip(names, (finding.rule for finding in result.findings), strict=True))
+        if name in rules:
+            self.known.setdefault(self._name(result.path), {})[name] = rules[name]
+            self._write()
+        return name in rules
+
     def replace(self) -> int:
         """Makes what was found the known findings of the files that were scanned; returns how many.
 

@@ -42,7 +42,8 @@ class RememberingScorer(Scorer):
         scorer: what it scores with.
 
     Attributes:
-        scores, masked: what it found last, by leaf.
+        file: what it scored last.
+        scores, masked: what it found there, by leaf.
         check: called before each forward pass; what it raises ends the scan.
         passes: windows that went through the model so far.
         hurried: whether leaves may keep the scores of the last version, but for those in windows
@@ -58,6 +59,7 @@ class RememberingScorer(Scorer):
             margin=scorer.margin,
         )
         self.common = scorer.common
+        self.file: FileToScore | None = None
         self.scores: dict[int, LeafScore] = {}
         self.masked: dict[int, LeafScore] = {}
         self.check: Callable[[], None] = lambda: None
@@ -74,7 +76,7 @@ class RememberingScorer(Scorer):
         """Begins a scan."""
         self.hurried, self.put_off = hurried, 0
         self._used = set()
-        self.scores, self.masked = {}, {}
+        self.file, self.scores, self.masked = None, {}, {}
 
     def forget(self) -> None:
         """Forgets windows that were not in use for long, once a scan is complete."""
@@ -94,6 +96,7 @@ class RememberingScorer(Scorer):
             self._version = former  # of this one nothing is known
             raise
         self._version.note_scores(found)
+        self.file = file
         self.scores = {score.leaf: score for score in found}
         return [found]
 

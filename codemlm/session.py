@@ -17,7 +17,7 @@ from codemlm.errors import CodemlmError
 from codemlm.languages import PYTHON, language_for_path
 from codemlm.remembering import RememberingScorer
 from codemlm.scanner import FileResult, Scanner
-from codemlm.scoring import LeafScore
+from codemlm.scoring import FileToScore, LeafScore
 from codemlm.source import Failure, Reason, SourceFile
 from codemlm.syntax import ParsedFile, parse
 
@@ -35,12 +35,14 @@ class View:
         result: its findings.
         scores: of the single pass, by leaf.
         masked: of the leaves that were verified by masking, by leaf.
+        file: the leaves as the model takes them; None if it was not asked.
     """
 
     parsed: ParsedFile
     result: FileResult
     scores: dict[int, LeafScore]
     masked: dict[int, LeafScore]
+    file: FileToScore | None = None
 
 
 class Session:
@@ -99,4 +101,5 @@ class Session:
         result = self.scanner.scan_parsed(path, parsed)
         if isinstance(result, Failure):
             return result
-        return View(parsed, result, self.scorer.scores, self.scorer.masked)
+        scorer = self.scorer
+        return View(parsed, result, scorer.scores, scorer.masked, scorer.file)

@@ -13,10 +13,11 @@ from codemlm.pragmas import ANY_LINE, pragmas_of
 from codemlm.syntax import ParsedFile
 from codemlm.types import Role, Span
 from codemlm_lsp.analysis import Known
+from codemlm_lsp.baselines import names_of
 from codemlm_lsp.diagnostics import Client, Edit, finding_at, fixes
 from codemlm_lsp.documents import Snapshot, Store
 
-EXPLAIN = "codemlm.explain"
+EXPLAIN, ADD_TO_BASELINE = "codemlm.explain", "codemlm.addToBaseline"
 _CODES = re.compile(rb"codemlm:[ \t]*ignore[ \t]*\[([^\]\r\n]*)\]", re.IGNORECASE)
 _HEAD = re.compile(rb"(?:#![^\r\n]*(?:\r\n|\r|\n))?(?:#[^\r\n]*coding[:=][^\r\n]*(?:\r\n|\r|\n))?")
 _MULTILINE = (int(Role.STRING), int(Role.FSTRING))
@@ -62,9 +63,16 @@ def actions_for(
             )
             for edit in edits
         ]
-        title = f"Explain {finding.rule}"
-        explain = types.Command(title, EXPLAIN, arguments=[finding.rule])
-        found.append(types.CodeAction(title, quick, shown or None, command=explain))
+        commands = [(f"Explain {finding.rule}", EXPLAIN, [finding.rule])]
+        if known.baseline is not None and known.whole is not None:
+            name = names_of(known.whole)[finding.rule, finding.leaf]
+            commands.insert(0, ("Add to the baseline", ADD_TO_BASELINE, [uri, name]))
+        found += [
+            types.CodeAction(
+                title, quick, shown or None, command=types.Command(title, name, arguments=given)
+            )
+            for title, name, given in commands
+        ]
     return found
 
 

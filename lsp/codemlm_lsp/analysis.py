@@ -4,40 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from codemlm import commands
 from codemlm.config import Config
 from codemlm.discovery import Patterns, Target
 from codemlm.errors import CodemlmError
 from codemlm.findings import Finding
 from codemlm.generated import is_generated
-from codemlm.injection import Sites
 from codemlm.masking import is_maskable
 from codemlm.rules import UNDEFINED_NAME
-from codemlm.scanner import FileResult, Scanner, ScanOptions
-from codemlm.scoring import FileToScore, LeafModel, LeafScore, Scorer
+from codemlm.scanner import FileResult, ScanOptions
+from codemlm.scoring import LeafScore
 from codemlm.session import Session, SupersededError, View
 from codemlm.source import Failure
-from codemlm.terminal import default_threads
 from codemlm.types import Role
-from codemlm.units import encode_with_texts
+from codemlm_lsp.baselines import Baselines
 from codemlm_lsp.documents import Snapshot, Store
+from codemlm_lsp.models import Models, Polite
 from codemlm_lsp.settings import Settings
 from codemlm_lsp.worker import Debouncer, Urgency, Worker
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from codemlm.calibration import Calibration
-
-BATCH_WINDOWS = 2
-"""Windows a forward pass: small, since urgent work waits for the pass that is under way."""
+    pass
 
 NOTEBOOK_NAMES = frozenset({"display", "get_ipython", "In", "Out", "exit", "quit"})
 """Names that a notebook's kernel binds."""
@@ -52,12 +45,16 @@ class Known:
         outcome: what a scan found; a failure, or what is wrong with the model; None: not scanned.
         generation: of the settings and the model.
         is_final: whether this is the result of a whole scan, and not of a first look at an edit.
+        whole: the result with the findings that the baseline knows.
+        baseline: path of the baseline, if there is one.
     """
 
     snapshot: Snapshot
     outcome: View | Failure | CodemlmError | None
     generation: int
     is_final: bool = True
+    whole: FileResult | None = None
+    baseline: str | None = None
 
     @property
     def view(self) -> View | None:
@@ -76,30 +73,6 @@ class _Unit:
     is_visible: bool = False
 
 
-class Models:
-    """Loaded models, one for each folder and number of threads. For the worker's thread alone."""
-
-    def __init__(self) -> None:
-        self._loaded: dict[tuple[Path | None, int], tuple[Scorer, Calibration]] = {}
-
-    def scanner(self, config: Config, path: str) -> Scanner:
-        """A scanner with the model that the configuration names, for a file.
-
-        Raises:
-            ModelError: if it is missing, corrupt, or made for another version.
-        """
-        key = (config.model_folder, config.threads or default_threads())
-        if key not in self._loaded:
-            scorer, calibration = commands.load_model(*key)
-            scorer.batch_windows = BATCH_WINDOWS
-            self._loaded[key] = (scorer, calibration)
-        return Scanner(*self._loaded[key], ScanOptions.of(config, path))
-
-    def clear(self) -> None:
-        """Forgets all models, so that they are read again."""
-        self._loaded.clear()
-
-
 class Analyst:
     """Scans open texts after they change, and keeps the result of their current version.
 
@@ -108,6 +81,7 @@ class Analyst:
     Args:
         store: what is open.
         worker: runs the scans.
+        asker: runs what somebody waits for, and takes a pass of the model at most.
         debouncer: puts scans off while texts change.
         settings_for: settings for a path.
         config_for: configuration for a path.
@@ -120,6 +94,7 @@ class Analyst:
         self,
         store: Store,
         worker: Worker,
+        asker: Worker,
         debouncer: Debouncer,
         *,
         settings_for: Callable[[str | None], Settings],
@@ -129,8 +104,9 @@ class Analyst:
         tell: Callable[[Known], None],
     ) -> None:
         self.store = store
-        self.worker = worker
+        self.worker, self.asker = worker, asker
         self.models = Models()
+        self.baselines = Baselines()
         self.generation = 0
         self._debouncer = debouncer
         self._settings_for = settings_for
@@ -199,19 +175,30 @@ class Analyst:
 
     async def mask(self, known: Known, leaf: int) -> LeafScore | None:
         """What the model says of a leaf that the scan did not judge; None if it never does."""
-        view = known.view
-        if view is None or not is_maskable(Role(int(view.parsed.roles[leaf]))):
+        file = None if known.view is None else known.view.file
+        if known.view is None or not is_maskable(Role(known.view.parsed.leaf_roles[leaf])):
+            return None
+        if file is None or leaf not in file.encoded.unit_leaf:
             return None
         path = self._path_of(known.snapshot.uri)
         config = self._config_for(path)
 
         def job() -> LeafScore | None:
             scorer = self.models.scanner(config, path or "").scorer
-            file = FileToScore(*encode_with_texts(view.parsed, scorer.tokenizer, Sites()))
-            if leaf not in file.encoded.unit_leaf:
-                return None
             return next(iter(scorer.score_masked(file, [leaf])), None)
 
+        return await asyncio.wrap_future(self.asker.submit(Urgency.ASKED, job))
+
+    async def add_to_baseline(self, known: Known, name: str) -> bool:
+        """Puts a finding, by its fingerprint, into the baseline; whether there is such a finding.
+
+        Raises:
+            UsageError: if the baseline cannot be read or written.
+        """
+        path, result = known.baseline, known.whole
+        if path is None or result is None:
+            return False
+        job = partial(self.baselines.add, path, result, name)
         return await asyncio.wrap_future(self.worker.submit(Urgency.ASKED, job))
 
     async def scan_file(self, path: str) -> FileResult | Failure | None:
@@ -220,10 +207,17 @@ class Analyst:
 
         def job() -> FileResult | Failure | None:
             scanner = self.models.scanner(config, path)
-            between = partial(self.worker.let_pass, Urgency.WORKSPACE)
+
+            def between() -> None:
+                self.worker.let_pass(Urgency.WORKSPACE)
+                self.asker.wait_until_idle()
+
             scanner.scorer = copy.copy(scanner.scorer)
-            scanner.scorer.model = _Polite(scanner.scorer.model, between)
-            return next(scanner.scan([Target(path, explicit=False)]), None)
+            scanner.scorer.model = Polite(scanner.scorer.model, between)
+            result = next(scanner.scan([Target(path, explicit=False)]), None)
+            if isinstance(result, FileResult):
+                return self.baselines.only_new(config.baseline, result)
+            return result
 
         return await asyncio.wrap_future(self.worker.submit(Urgency.WORKSPACE, job))
 
@@ -241,7 +235,7 @@ class Analyst:
         loop = asyncio.get_running_loop()
 
         def early(view: View) -> None:
-            known = Known(snapshot, view, generation, is_final=False)
+            known = self._known(snapshot, view, generation, config, is_final=False)
             if not loop.is_closed():
                 loop.call_soon_threadsafe(self._take_early, unit, known)
 
@@ -285,11 +279,28 @@ class Analyst:
                     state.session = Session(self.models.scanner(config, snapshot.path))
                 state.session.scanner.options = ScanOptions.of(config, snapshot.path)
                 outcome = state.session.scan(file, check, early)
+                return self._known(snapshot, outcome, generation, config)
             except SupersededError:
                 raise
             except CodemlmError as error:
                 outcome = error
         return Known(snapshot, outcome, generation)
+
+    def _known(
+        self,
+        snapshot: Snapshot,
+        outcome: View | Failure,
+        generation: int,
+        config: Config,
+        *,
+        is_final: bool = True,
+    ) -> Known:
+        """What is known after a scan; findings of the baseline are not shown."""
+        if isinstance(outcome, Failure):
+            return Known(snapshot, outcome, generation)
+        new = self.baselines.only_new(config.baseline, outcome.result)
+        view = replace(outcome, result=new)
+        return Known(snapshot, view, generation, is_final, outcome.result, config.baseline)
 
     def _is_left_out(self, path: str, config: Config) -> bool:
         """Whether no scan of its workspace folder would read a file; .gitignore plays no part."""
@@ -338,19 +349,6 @@ def _answer(state: _Unit, known: Known | None) -> None:
     for waiter in waiting:
         if not waiter.done():
             waiter.set_result(known)
-
-
-class _Polite:
-    """A model that lets something else go first before each pass."""
-
-    def __init__(self, model: LeafModel, first: Callable[[], None]) -> None:
-        self._model, self._first = model, first
-        self.num_global, self.window = model.num_global, model.window
-
-    def run(self, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """As the model's."""
-        self._first()
-        return self._model.run(arrays)
 
 
 def findings_of(known: Known) -> tuple[Finding, ...]:

@@ -9,14 +9,11 @@ from typing import Any
 from lsprotocol import types
 from pygls.uris import from_fs_path
 
-from codemlm import commands as product
 from codemlm.config_files import OWN_FILE, SHARED_FILE
-from codemlm.errors import CodemlmError
-from codemlm.rule_pages import rule_markdown, rule_text
-from codemlm.rules import RULES
 from codemlm.types import Span
 from codemlm_lsp.actions import actions_for
 from codemlm_lsp.analysis import Known
+from codemlm_lsp.commands import COMMANDS, scan_workspace
 from codemlm_lsp.diagnostics import Client, diagnostics_of
 from codemlm_lsp.documents import path_of
 from codemlm_lsp.hover import hints_of, hover_text, leaf_at, lenses_of, score_of
@@ -73,6 +70,7 @@ async def initialized(ls: CodemlmServer, params: types.InitializedParams) -> Non
             [
                 types.FileSystemWatcher(glob_pattern="**/*.{py,pyi}"),
                 types.FileSystemWatcher(glob_pattern="**/{codemlm,pyproject}.toml"),
+                types.FileSystemWatcher(glob_pattern="**/*baseline*.json"),
             ]
         )
         wanted.append((types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options))
@@ -135,6 +133,9 @@ async def files_changed(ls: CodemlmServer, params: types.DidChangeWatchedFilesPa
     names = {PurePath(path_of(change.uri) or "").name for change in params.changes}
     if names & {OWN_FILE, SHARED_FILE}:
         ls.read_config_again()
+    elif ls.analyst.baselines.paths & {path_of(change.uri) for change in params.changes}:
+        ls.analyst.restart()
+        ls.refresh()
     for change in params.changes:
         await ls.files.changed(change.uri)
 
@@ -297,65 +298,6 @@ async def _known(ls: CodemlmServer, uri: str) -> Known | None:
     return await ls.analyst.current(ls.store.unit_of(uri))
 
 
-# Commands
-
-
-async def scan_workspace(ls: CodemlmServer, *_: Any) -> dict[str, int]:
-    """Scans all files of the workspace and shows what is found."""
-    findings, files = await ls.files.push()
-    message = f"codemlm: {findings} findings in {files} files"
-    ls.window_show_message(types.ShowMessageParams(types.MessageType.Info, message))
-    return {"findings": findings, "files": files}
-
-
-def restart(ls: CodemlmServer, *_: Any) -> None:
-    """Reads the model again and scans everything anew."""
-    ls.forget_messages()
-    ls.analyst.restart(models=True)
-    ls.refresh()
-
-
-def show_model(ls: CodemlmServer, *_: Any) -> dict[str, str]:
-    """What is known of the model."""
-    try:
-        facts = dict(product.model_facts(ls.config_for(None).model_folder))
-    except CodemlmError as error:
-        ls.window_show_message(types.ShowMessageParams(types.MessageType.Error, str(error)))
-        return {"error": str(error)}
-    text = "\n".join(f"{name}: {value}" for name, value in facts.items())
-    ls.window_show_message(types.ShowMessageParams(types.MessageType.Info, text))
-    return facts
-
-
-def explain(ls: CodemlmServer, *arguments: Any) -> str | None:
-    """A rule's description, in Markdown; also shown as a message."""
-    code = arguments[0] if arguments else None
-    if not isinstance(code, str) or code not in RULES:
-        return None
-    rule = RULES[code]
-    ls.window_show_message(types.ShowMessageParams(types.MessageType.Info, rule_text(rule)))
-    return rule_markdown(rule)
-
-
-def toggle_heat_map(ls: CodemlmServer, *_: Any) -> bool:
-    """Shows or hides the heat map."""
-    ls.heat_map = not ls.heat_map
-    if ls.supports("workspace", "inlay_hint", "refresh_support"):
-        ls.workspace_inlay_hint_refresh(None)
-    return ls.heat_map
-
-
-async def reveal(ls: CodemlmServer, *arguments: Any) -> bool:
-    """Shows a place: ``[uri, line, character]``."""
-    if len(arguments) != 3 or not ls.supports("window", "show_document"):
-        return False
-    uri, line, character = arguments
-    at = types.Position(int(line), int(character))
-    shown = types.ShowDocumentParams(str(uri), take_focus=True, selection=types.Range(at, at))
-    result = await ls.window_show_document_async(shown)
-    return bool(result.success)
-
-
 FEATURES: dict[str, tuple[Callable[..., Any], Any]] = {
     types.INITIALIZE: (initialize, None),
     types.INITIALIZED: (initialized, None),
@@ -378,14 +320,6 @@ FEATURES: dict[str, tuple[Callable[..., Any], Any]] = {
     types.TEXT_DOCUMENT_INLAY_HINT: (inlay_hint, None),
     types.TEXT_DOCUMENT_CODE_LENS: (code_lens, None),
     VISIBLE: (visible, None),
-}
-COMMANDS: dict[str, Callable[..., Any]] = {
-    "codemlm.scanWorkspace": scan_workspace,
-    "codemlm.restart": restart,
-    "codemlm.showModel": show_model,
-    "codemlm.explain": explain,
-    "codemlm.toggleHeatMap": toggle_heat_map,
-    "codemlm.reveal": reveal,
 }
 
 

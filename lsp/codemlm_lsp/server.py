@@ -35,6 +35,8 @@ from codemlm_lsp.worker import Clock, Debouncer, LoopClock, Worker
 from codemlm_lsp.workspace import Workspace
 
 PARENT_CHECK_S = 5.0
+SWITCH_S = 0.001
+"""How long a thread that scans may keep the one that answers waiting: a fifth of what is usual."""
 STATUS = "codemlm/status"
 
 NOTEBOOKS = types.NotebookDocumentSyncOptions(
@@ -89,10 +91,11 @@ class CodemlmServer(LanguageServer):
         self.pulls = False
         self.heat_map = False
         self.exit_code = 1  # until the client says goodbye
-        self.worker = Worker("codemlm-scan")
+        self.worker, self.asker = Worker("codemlm-scan"), Worker("codemlm-ask")
         self.analyst = Analyst(
             self.store,
             self.worker,
+            self.asker,
             Debouncer(clock or LoopClock()),
             settings_for=self.settings_for,
             config_for=self.config_for,
@@ -303,6 +306,7 @@ class CodemlmServer(LanguageServer):
         return self._run(serve())
 
     def _run(self, serving: Any) -> int:
+        sys.setswitchinterval(SWITCH_S)
         try:
             asyncio.run(serving)
         except (BrokenPipeError, ConnectionError):
@@ -311,6 +315,7 @@ class CodemlmServer(LanguageServer):
             pass
         finally:
             self.worker.stop()
+            self.asker.stop()
             self._pages.cleanup()
         return self.exit_code
 

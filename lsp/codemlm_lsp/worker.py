@@ -30,7 +30,7 @@ class Worker:
         self._jobs: list[tuple[int, int, Future[Any], Callable[[], Any]]] = []
         self._count = itertools.count()
         self._ready = threading.Condition()
-        self._stopped = False
+        self._stopped = self._at_work = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -39,7 +39,7 @@ class Worker:
         future: Future[T] = Future()
         with self._ready:
             heapq.heappush(self._jobs, (urgency, next(self._count), future, job))
-            self._ready.notify()
+            self._ready.notify_all()
         return future
 
     @property
@@ -62,6 +62,11 @@ class Worker:
                 _, _, future, job = heapq.heappop(self._jobs)
             _complete(future, job)
 
+    def wait_until_idle(self) -> None:
+        """Waits while a job is at work or queued; for another worker's thread."""
+        with self._ready:
+            self._ready.wait_for(lambda: self._stopped or not (self._jobs or self._at_work))
+
     def stop(self, timeout_s: float = 5.0) -> None:
         """Drops what is queued and waits for the job at work."""
         with self._ready:
@@ -69,7 +74,7 @@ class Worker:
             for _, _, future, _ in self._jobs:
                 future.cancel()
             self._jobs.clear()
-            self._ready.notify()
+            self._ready.notify_all()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
@@ -80,7 +85,11 @@ class Worker:
                 if self._stopped:
                     return
                 _, _, future, job = heapq.heappop(self._jobs)
+                self._at_work = True
             _complete(future, job)
+            with self._ready:
+                self._at_work = False
+                self._ready.notify_all()
 
 
 def _complete(future: Future[Any], job: Callable[[], Any]) -> None:

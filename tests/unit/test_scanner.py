@@ -121,13 +121,13 @@ def test_the_first_result_does_not_wait_for_the_rest(tmp_path: Path) -> None:
 
 def test_chunks_grow_but_stay_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    found = Scanner.findings
+    score = Scorer.score
 
-    def spy(self: Scanner, parsed: Sequence, *more: Sequence) -> list:  # type: ignore[type-arg]
-        sizes.append(len(parsed))
-        return found(self, parsed, *more)
+    def spy(self: Scorer, files: Sequence[FileToScore]) -> list[list[LeafScore]]:
+        sizes.append(len(files))
+        return score(self, files)
 
-    monkeypatch.setattr(Scanner, "findings", spy)
+    monkeypatch.setattr(Scorer, "score", spy)
     monkeypatch.setattr(module, "FIRST_CHUNK_BYTES", 2 * len(BUG))
     monkeypatch.setattr(module, "CHUNK_BYTES", 8 * len(BUG))
     list(make_scanner().scan(write(tmp_path, 25)))
