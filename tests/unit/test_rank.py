@@ -119,13 +119,15 @@ def scorer() -> WindowScorer:
 def test_choices_are_of_wrong_leaves_alone(tmp_path: Path) -> None:
     head = SAMPLE + "def area(width, height):\n    return "
     first = f"{head}width * width\n"
+    last = first.count("width") - 1
     made = [
-        pair_of(first, Kind.VARIABLE, "width", "height", first.count("width") - 1, repo="a/one"),
+        pair_of(first, Kind.VARIABLE, "width", "area", last, repo="a/one"),
+        pair_of(first, Kind.VARIABLE, "width", "height", last, repo="a/one", commit="c1"),
         pair_of("def f():\n    return y\n", Kind.VARIABLE, "y", "x", repo="b/two"),
     ]
     found = collect_choices(scorer(), write_pairs(tmp_path / "pairs.jsonl.gz", made))
     assert found.repositories == ["a/one"]
-    assert found.missing == 0
+    assert found.missing == 1  # this model never thinks of `height` there
     assert found.rows[0].shape[1] == len(RANK_FEATURES)
     assert 0 <= found.meant[0] < len(found.rows[0])
 
