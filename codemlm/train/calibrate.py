@@ -27,6 +27,8 @@ from codemlm.train.rows import CLEAN, WRONG, Rows, merged
 _LEAST_WRONG = 20
 _LISTED = 30
 _LEAST_SLOPE = 0.05
+_SHOWN_FROM = 0.02
+"""Confidence from which a logistic function has to fit best: nobody looks at what is below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class FitSettings:
     """
 
     lines_per_bug: float = 800.0
-    budget: float = 0.5
+    budget: float = 0.1
     emphasis: float = 10.0
     penalty: float = 0.1
     stages: int = 1
@@ -113,12 +115,30 @@ class Stage:
                 )
         weight = np.where(self.wrong, settings.emphasis, 1.0) * self.weight
         fitted = fit_trees(self.rows, self.wrong, weight, self.group, self.features, settings.boost)
-        margins = fitted.trees.margins(calibration.rows)[:, None]
-        intercept, slope = fit_logistic(
-            margins, calibration.wrong, calibration.weight, settings.penalty
+        # What trees of other repositories say of the rows to fit is as good as calibration rows,
+        # and there are many more of them.
+        margins = np.append(fitted.margins, fitted.trees.margins(calibration.rows))
+        wrong = np.append(self.wrong, calibration.wrong)
+        counts = np.append(self.weight, calibration.weight)
+        intercept, slope = _logistic(margins, wrong, counts, settings.penalty)
+        return Boosted(self.features, fitted.trees, intercept, slope), fitted
+
+
+def _logistic(
+    margins: np.ndarray, wrong: np.ndarray, weight: np.ndarray, penalty: float
+) -> tuple[float, float]:
+    """Intercept and slope by which margins become logits, fitted where confidence is shown."""
+    chosen = np.ones(len(margins), dtype=bool)
+    for _ in range(3):  # the first fit says where that is
+        intercept, slopes = fit_logistic(
+            margins[chosen, None], wrong[chosen], weight[chosen], penalty
         )
-        steep = max(float(slope[0]), _LEAST_SLOPE)
-        return Boosted(self.features, fitted.trees, float(intercept), steep), fitted
+        slope = max(float(slopes[0]), _LEAST_SLOPE)
+        above = intercept + slope * margins > np.log(_SHOWN_FROM / (1 - _SHOWN_FROM))
+        if wrong[above].sum() < _LEAST_WRONG or wrong[above].all():
+            break
+        chosen = above
+    return float(intercept), slope
 
 
 def fit(train: Rows, held_out: Rows, settings: FitSettings) -> Calibration:
