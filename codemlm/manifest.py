@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePath
@@ -14,6 +15,7 @@ from codemlm.errors import ModelError
 
 FORMAT = 1
 """Raised whenever a folder of the older kind can no longer be run."""
+_NUMBERS = re.compile(r"\[\s+-?\d[-+\d.e,\s]*\]")
 
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
@@ -137,6 +139,8 @@ class Manifest:
     def write(self, folder: Path) -> None:
         """Writes `MANIFEST` into a model folder."""
         text = json.dumps(self.as_json(), indent=2, allow_nan=False) + "\n"
+        # The trees' thousands of numbers in rows, so that a person can read the rest.
+        text = _NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]), text)
         (folder / MANIFEST).write_text(text, "utf-8")
 
 

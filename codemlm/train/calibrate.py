@@ -246,19 +246,35 @@ def _size(rows: Rows) -> dict[str, int]:
     }
 
 
-def write_calibration(folder: Path, calibration: Calibration, names: Iterable[str]) -> None:
-    """Puts a calibration into a model's manifest, and the repositories it was fitted on."""
+def write_calibration(
+    folder: Path, calibration: Calibration, names: Iterable[str], version: str | None = None
+) -> None:
+    """Puts a calibration into a model's manifest, and the repositories it was fitted on.
+
+    Args:
+        folder: the model's.
+        calibration: what goes in.
+        names: of the repositories.
+        version: of the model from now on; None: as it was.
+    """
     manifest = Manifest.read(folder)
     seen = manifest.repositories
     if seen is not None:  # else it is not known what training has seen, and half a list misleads
         seen = {**seen, "calibration": sorted({*seen.get("calibration", ()), *names})}
-    dataclasses.replace(manifest, calibration=calibration.as_json(), repositories=seen).write(
-        folder
-    )
+    dataclasses.replace(
+        manifest,
+        version=version or manifest.version,
+        calibration=calibration.as_json(),
+        repositories=seen,
+    ).write(folder)
 
 
 def fit_folder(
-    model: Path, train: Sequence[Path], held_out: Sequence[Path], settings: FitSettings
+    model: Path,
+    train: Sequence[Path],
+    held_out: Sequence[Path],
+    settings: FitSettings,
+    version: str | None = None,
 ) -> str:
     """Fits the confidence of a model folder and writes its manifest; returns what to tell."""
     rows = [merged([Rows.read(path) for path in paths]) for paths in (train, held_out)]
@@ -268,7 +284,7 @@ def fit_folder(
         before = Calibration.from_json(known)
         kept = {name: before.notes[name] for name in ("ranker",) if name in before.notes}
         made = dataclasses.replace(made, ranker=before.ranker, notes={**made.notes, **kept})
-    write_calibration(model, made, (*rows[0].repositories, *rows[1].repositories))
+    write_calibration(model, made, (*rows[0].repositories, *rows[1].repositories), version)
     notes = made.notes
     gains = ", ".join(f"{k} {v:.1%}" for k, v in list(notes["gains"]["single"].items())[:10])
     return (

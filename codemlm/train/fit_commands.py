@@ -84,6 +84,7 @@ def rank_command(model: Path, pairs: tuple[Path, ...]) -> None:
     multiple=True,
     help="Of other repositories, to fit confidence and threshold to; can be repeated.",
 )
+@click.option("--version", help="Of the model, which confidence belongs to; default: as it was.")
 @click.option("--budget", default=0.1, show_default=True, help="Alarms in 1,000 clean lines.")
 @click.option("--lines-per-bug", default=800.0, show_default=True, help="How rare mistakes are.")
 @click.option(
@@ -100,10 +101,11 @@ def fit_command(
     budget: float,
     lines_per_bug: float,
     stages: int,
+    version: str | None,
 ) -> None:
     """Fits a model's confidence and default threshold to collected rows."""
     from codemlm.train.calibrate import FitSettings, fit_folder
 
     settings = FitSettings(budget=budget, lines_per_bug=lines_per_bug, stages=stages)
     with reported():
-        click.echo(fit_folder(model, rows, calibration_rows, settings))
+        click.echo(fit_folder(model, rows, calibration_rows, settings, version))
