@@ -87,7 +87,8 @@ def test_an_undefined_name_is_a_mistake_of_its_own(tmp_path: Path) -> None:
     made = [pair_of(source, Kind.VARIABLE, "heigth", "height")]
     path = write_pairs(tmp_path / "pairs.jsonl.gz", made)
     rows = collect.collect(collector, collect.pair_jobs(path, collect.CollectSettings()))
-    assert rows.undefined.tolist() == [[WRONG, 0, 0]]
+    assert rows.exact[:, :3].tolist() == [[WRONG, 0, 0]]
+    assert np.isnan(rows.exact[0, 3])  # of the model's manifest
     assert rows.bugs.tolist() == [[1, 0, 1]]
     assert not (rows.kind == WRONG).any()
 
@@ -103,6 +104,9 @@ def test_a_corpus_gives_clean_code_and_injected_mistakes(tmp_path: Path) -> None
     assert rows.repositories == ("a/one",)
     assert set(rows.bugs[:, 0]) == {collect.INJECTED_WEIGHT}
     assert len(rows.bugs) == 6
+
+
+NAN = float("nan")
 
 
 def made_rows(seed: int, repositories: tuple[str, ...]) -> Rows:
@@ -125,7 +129,9 @@ def made_rows(seed: int, repositories: tuple[str, ...]) -> Rows:
         weight=np.ones(count),
         bug=np.where(kind == WRONG, np.arange(count), -1),
         group=np.arange(count) % len(repositories),
-        undefined=np.array([[WRONG, 200, 0], [WRONG, 200, 0], [WRONG, 201, 1], [CLEAN, -1, 0]]),
+        exact=np.array(
+            [[WRONG, 200, 0, NAN], [WRONG, 200, 0, NAN], [WRONG, 201, 1, NAN], [CLEAN, -1, 0, NAN]]
+        ),
         bugs=np.array([[1.0, i % len(repositories), i >= 200] for i in range(202)]),
         lines=np.full(len(repositories), 20_000.0),
         repositories=repositories,
