@@ -15,7 +15,7 @@ import gzip
 import json
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +142,9 @@ def _bound(name: str, tree: ast.Module, trees: dict[str, ast.Module], root: Path
                 yield node.name
             case ast.Assign():
                 yield from (t.id for t in node.targets if isinstance(t, ast.Name))
-                yield from _listed(node)
+                yield from _listed(node.targets, node.value)
+            case ast.AugAssign():
+                yield from _listed([node.target], node.value)
             case ast.AnnAssign(target=ast.Name(id=target)):
                 yield target
             case ast.Import():
@@ -158,11 +160,11 @@ def _bound(name: str, tree: ast.Module, trees: dict[str, ast.Module], root: Path
                         yield from _bound(source, trees[source], trees, root)
 
 
-def _listed(node: ast.Assign) -> Iterator[str]:
+def _listed(targets: Sequence[ast.expr], listed: ast.expr) -> Iterator[str]:
     """Names in an ``__all__``."""
-    is_all = any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets)
-    if is_all and isinstance(node.value, ast.List):
-        values = (e.value for e in node.value.elts if isinstance(e, ast.Constant))
+    is_all = any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets)
+    if is_all and isinstance(listed, ast.List | ast.Tuple):
+        values = (e.value for e in listed.elts if isinstance(e, ast.Constant))
         yield from (value for value in values if isinstance(value, str))
 
 
