@@ -39,7 +39,7 @@ __all__ = ["Finding", "Suggestion", "judge", "least_by_default", "masked_views",
 
 
 MOST_UNDEFINED = 3
-"""Different undefined names that a file may have by mistake, and reads of one of them. Where there
+"""Different texts that an exact rule may report in a file, and findings of one of them. Where there
 are more, what runs the file probably gives it names (SConstruct, templates, scripts of a shell),
 and each is less sure: of 151 real bugs that are undefined names, 148 were in files with at most
 three names, and 150 were read once."""

@@ -22,7 +22,14 @@ from codemlm.scoring import Alternative, LeafScore
 from codemlm.syntax import parse
 from codemlm.train import collect
 from codemlm.train.boost import BoostSettings
-from codemlm.train.calibrate import FitSettings, _threshold, confidences, fit, weights
+from codemlm.train.calibrate import (
+    FitSettings,
+    _false_alarms,
+    _threshold,
+    confidences,
+    fit,
+    weights,
+)
 from codemlm.train.fit_commands import collect_command, fit_command
 from codemlm.train.rows import BESIDE, CLEAN, WRONG, Rows, merged
 from codemlm.types import Role
@@ -184,6 +191,14 @@ def test_undefined_names_of_clean_code_count_as_alarms_by_the_share_of_false_one
     settings = replace(SETTINGS, budget=3 / 40)
     assert clean[3] < _threshold(rows, confidence, 1.0, settings) <= clean[2]
     assert clean[2] < _threshold(rows, confidence, 0.0, settings) <= clean[1]
+
+
+def test_findings_of_other_exact_rules_count_by_their_own_confidence() -> None:
+    rows = made_rows(1, ("a/1",))
+    assert _false_alarms(rows, 0.9) == pytest.approx(0.1)
+    own = replace(rows, exact=np.array([[CLEAN, -1, 0, 0.75], [CLEAN, -1, 0, NAN]]))
+    assert _false_alarms(own, 0.9) == pytest.approx(0.35)
+    assert _false_alarms(own, 0.9, 0.8) == pytest.approx(0.1)
 
 
 def test_repositories_are_never_fitted_and_calibrated_on() -> None:
