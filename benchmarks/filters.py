@@ -141,8 +141,8 @@ class Measurement:
     ) -> tuple[dict[str, list[Finding]], LeafScores]:
         """What the early filters of each set leave, and the scores of the leaves masked."""
         evaluation = self.evaluation
-        doubts, masked, undefined = evaluation.doubts(parsed, path, file, scores, known)
-        suspected, certain = suspect(doubts, masked, undefined, evaluation.calibration)
+        doubts, masked, exact = evaluation.doubts(parsed, path, file, scores, known)
+        suspected, certain = suspect(doubts, masked, exact, evaluation.calibration)
         by_early: dict[tuple[str, ...], list[Finding]] = {}
         by_set: dict[str, list[Finding]] = {}
         for name, filters in SETS.items():

@@ -67,7 +67,7 @@ class Doubts:
     Args:
         context: of the file.
         scores: of the single pass.
-        undefined: leaves that are undefined names, and findings of their own.
+        exact: leaves that exact rules report, as findings of their own.
         path: of the file.
         recollection: of earlier versions of the file.
         with_evidence: whether the rows hold evidence; else NaN stands there.
@@ -87,7 +87,7 @@ class Doubts:
         context: Context,
         scores: Sequence[LeafScore],
         *,
-        undefined: Collection[int] = (),
+        exact: Collection[int] = (),
         path: str = "",
         recollection: Recollection | None = None,
         with_evidence: bool,
@@ -100,7 +100,7 @@ class Doubts:
         model: list[tuple[float, ...]] = []
         recollect = _fresh if recollection is None else recollection.of
         for score in scores:
-            if score.leaf in undefined:
+            if score.leaf in exact:
                 continue
             possible, features = recollect(context, score)
             if possible:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from codemlm.alternatives import Context
 from codemlm.calibration import Calibration
 from codemlm.confidence import Doubts, Recollection
+from codemlm.exact import Exact, exact_findings
 from codemlm.scoring import FileToScore, LeafScore, Scorer
 from codemlm.syntax import ParsedFile
-from codemlm.undefined import undefined_names
 
 LEAVES_PER_MASKING = 150
 """One judged leaf in so many may be verified by masking. A masked leaf costs a window of its own:
@@ -25,12 +25,12 @@ class Examination:
     Attributes:
         doubts: leaves that could be findings, by the single pass.
         masked: scores by masking, of those that are the most suspicious.
-        undefined: leaves whose names are bound nowhere, with fallback suggestions.
+        exact: what the exact rules find, by leaf.
     """
 
     doubts: Doubts
     masked: Mapping[int, LeafScore]
-    undefined: Mapping[int, Sequence[str]]
+    exact: Mapping[int, Exact]
 
 
 def examine(
@@ -54,17 +54,16 @@ def examine(
         recollection: of earlier versions of the file.
     """
     limit = max(LEAST_MASKINGS, len(scores) // LEAVES_PER_MASKING)
-    stub = path.endswith(".pyi")
-    undefined = {name.leaf: name.candidates for name in undefined_names(parsed, stub=stub)}
+    exact = exact_findings(parsed, stub=path.endswith(".pyi"))
     doubts = Doubts(
         Context(parsed, scorer.common),
         scores,
         recollection=recollection,
-        undefined=undefined,
+        exact=exact,
         path=path,
         with_evidence=calibration.uses_evidence,
         ranker=calibration.ranker,
     )
     leaves = doubts.propose(calibration, limit)
     masked = {s.leaf: s for s in scorer.score_masked(file, leaves)} if leaves else {}
-    return Examination(doubts, masked, undefined)
+    return Examination(doubts, masked, exact)

@@ -24,7 +24,7 @@ from codemlm.masking import SCORED_ROLES, is_maskable
 from codemlm.positions import LineIndex
 from codemlm.pragmas import ANY_LINE, pragmas_of
 from codemlm.remembering import RememberingScorer
-from codemlm.rules import UNDEFINED_NAME
+from codemlm.rules import EXACT
 from codemlm.scanner import FileResult, Scanner
 from codemlm.scoring import FileToScore, LeafScore
 from codemlm.selection import ScanOptions
@@ -88,7 +88,7 @@ class Explainer:
     def _judge(self) -> None:
         """What every leaf could be, with and without filters."""
         known = self.known
-        suspected, certain = suspect(known.doubts, known.masked, known.undefined, self.calibration)
+        suspected, certain = suspect(known.doubts, known.masked, known.exact, self.calibration)
         self._single = {finding.leaf: finding for finding in suspected}
         self._passing = settle(self.parsed, suspected, certain, FILTERS)
         self._all = settle(self.parsed, suspected, certain, ())
@@ -109,7 +109,7 @@ class Explainer:
         return [
             leaf
             for leaf in range(low, high)
-            if self.parsed.roles[leaf] in SCORED_ROLES or leaf in self.known.undefined
+            if self.parsed.roles[leaf] in SCORED_ROLES or leaf in self.known.exact
         ]
 
     def leaf_at(self, line: int, column: int) -> int | None:
@@ -225,7 +225,7 @@ class Explainer:
 
     def _asked(self, finding: Finding) -> Iterator[tuple[str, bool | None]]:
         """The filters by name, and whether a finding passes them."""
-        certain = finding.rule == UNDEFINED_NAME
+        certain = finding.rule in EXACT
         parts = [finding]
         if finding.other is not None:
             starts = (finding.span.start, finding.other.start)
@@ -257,7 +257,7 @@ class Explainer:
         return float(self.calibration.confidences(row[None])[0])
 
     def _shares(self, leaf: int) -> Shares | None:
-        """How the confidence comes about; None for undefined names."""
+        """How the confidence comes about; None for what exact rules find."""
         if leaf not in self._single:
             return None
         row, others = self._row(leaf, self._views)

@@ -136,7 +136,7 @@ def _features(one: Explanation, verdict: Verdict) -> Iterator[Text | str]:
     if shares is None:
         yield _title("What makes the confidence")
         yield (
-            "scope analysis found the name: it is the precision that such findings were measured "
+            "an exact rule found it: it is the precision that such findings were measured "
             "to have, less where a file has many"
         )
         return

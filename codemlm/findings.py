@@ -17,14 +17,16 @@ import numpy as np
 from codemlm.alternatives import Context
 from codemlm.calibration import LOWEST, Calibration, MaskedView
 from codemlm.confidence import Doubts
+from codemlm.exact import Exact
 from codemlm.filters import FILTERS, Filter, drops_any
 from codemlm.injection import Kind
-from codemlm.rules import CODE_OF_KIND, UNDEFINED_NAME
+from codemlm.rules import CODE_OF_KIND, EXACT, UNDEFINED_NAME
 from codemlm.scoring import LeafScore
 from codemlm.suggestions import (
     Suggestion,
     combine,
     edits_of,
+    exact_suggestions,
     message,
     percent,
     rule_of,
@@ -37,7 +39,7 @@ __all__ = ["Finding", "Suggestion", "judge", "least_by_default", "masked_views",
 
 
 MOST_UNDEFINED = 3
-"""Different undefined names that a file may have by mistake, and reads of one of them. Where there
+"""Different texts that an exact rule may report in a file, and findings of one of them. Where there
 are more, what runs the file probably gives it names (SConstruct, templates, scripts of a shell),
 and each is less sure: of 151 real bugs that are undefined names, 148 were in files with at most
 three names, and 150 were read once."""
@@ -87,7 +89,7 @@ class Finding:
 def judge(
     doubts: Doubts,
     masked: Mapping[int, LeafScore],
-    undefined: Mapping[int, Sequence[str]],
+    exact: Mapping[int, Exact],
     calibration: Calibration,
     filters: Sequence[Filter] = FILTERS,
     floor: float = 0.0,
@@ -97,12 +99,12 @@ def judge(
     Args:
         doubts: leaves of the file, by the single pass.
         masked: scores of verified leaves by masking.
-        undefined: leaves whose names are bound nowhere, with fallback suggestions.
+        exact: what the exact rules find, by leaf.
         calibration: maps features to confidence.
-        filters: what is no finding, whatever the model says; undefined names are certain.
+        filters: what is no finding, whatever the model says; what the exact rules find is certain.
         floor: findings that are less confident are of no interest: nearly all of them.
     """
-    suspected, certain = suspect(doubts, masked, undefined, calibration, floor)
+    suspected, certain = suspect(doubts, masked, exact, calibration, floor)
     found = settle(doubts.context.parsed, suspected, certain, filters)
     return found if floor <= 0 else [f for f in found if f.confidence >= floor]
 
@@ -110,11 +112,11 @@ def judge(
 def suspect(
     doubts: Doubts,
     masked: Mapping[int, LeafScore],
-    undefined: Mapping[int, Sequence[str]],
+    exact: Mapping[int, Exact],
     calibration: Calibration,
     floor: float = 0.0,
 ) -> tuple[list[Finding], list[Finding]]:
-    """A finding for every leaf that has a possible alternative, and for every undefined name.
+    """A finding for every leaf that has a possible alternative, and for all that is certain.
 
     The first half of ``judge``: what ``settle`` takes. With a ``floor``, leaves below it are left
     out, unless they could change places with one above it.
@@ -134,13 +136,14 @@ def suspect(
         found.append(
             _finding(context, score, confidence, likelihood, suggestions, verified=verified)
         )
-    reads = Counter(context.parsed.text(leaf) for leaf in undefined)
+    reads = Counter((one.rule, context.parsed.text(leaf)) for leaf, one in exact.items())
+    rules = Counter(rule for rule, _ in reads)
     certain: list[Finding] = []
-    for leaf, candidates in undefined.items():
-        many = max(len(reads), reads[context.parsed.text(leaf)])
-        confidence = calibration.undefined * min(1.0, MOST_UNDEFINED / many) ** 2
-        known = doubts.by_leaf.get(leaf)
-        certain.append(_undefined(context, leaf, known, candidates, confidence))
+    for leaf, one in exact.items():
+        many = max(rules[one.rule], reads[one.rule, context.parsed.text(leaf)])
+        sure = calibration.undefined if one.confidence is None else one.confidence
+        confidence = sure * min(1.0, MOST_UNDEFINED / many) ** 2
+        certain.append(_certain(context, leaf, doubts.by_leaf.get(leaf), one, confidence))
     return found, certain
 
 
@@ -151,7 +154,7 @@ def least_by_default(finding: Finding, calibration: Calibration) -> float:
     it does; on mature code such findings are hardly ever right, and they read like a contradiction
     (`dev/LOG.md`). So they have to be very confident.
     """
-    contradicted = finding.rule != UNDEFINED_NAME and finding.keep > SURE
+    contradicted = finding.rule not in EXACT and finding.keep > SURE
     return max(calibration.threshold, LEAST_AGAINST_GATE) if contradicted else calibration.threshold
 
 
@@ -218,31 +221,31 @@ def _finding(
     )
 
 
-def _undefined(
+def _certain(
     context: Context,
     leaf: int,
     score: LeafScore | None,
-    candidates: Sequence[str],
+    exact: Exact,
     confidence: float,
 ) -> Finding:
-    """An undefined name: certain by scope analysis; the suggestions are ranked."""
+    """What an exact rule finds; the suggestions are ranked."""
     parsed = context.parsed
-    shown = parsed.text(leaf)
-    suggestions = undefined_suggestions(context, leaf, score, candidates)
+    suggest = undefined_suggestions if exact.rule == UNDEFINED_NAME else exact_suggestions
+    suggestions = suggest(context, leaf, score, exact.candidates)
     span = Span(int(parsed.starts[leaf]), int(parsed.ends[leaf]))
     meant = f"; did you mean `{suggestions[0].text}`?" if suggestions else ""
     return Finding(
-        rule=UNDEFINED_NAME,
+        rule=exact.rule,
         leaf=leaf,
         span=span,
-        text=shown,
+        text=parsed.text(leaf),
         role=Role(int(parsed.roles[leaf])),
         confidence=confidence,
         likelihood=score.likelihood if score else 0.0,
         keep=score.likelihood if score else float("nan"),
         suggestions=suggestions,
         edits=edits_of(parsed, leaf, suggestions[0].text) if suggestions else (),
-        message=f"`{shown}` is bound nowhere in reach{meant}",
+        message=f"{exact.says}{meant}",
         verified=True,
     )
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from codemlm.rules import UNDEFINED_NAME, UNUSED_PRAGMA, Rule
+from codemlm.rules import EXACT, UNDEFINED_NAME, UNUSED_PRAGMA, Rule
 
 _WIDTH = 88
 
@@ -55,6 +55,12 @@ def _confidence_of(rule: Rule) -> str:
             "Scope analysis finds these names, without the model: each has the share of right "
             "findings that was measured for the rule, on repositories that the model never saw. "
             "The model only ranks what may have been meant."
+        )
+    if rule.code in EXACT:
+        return (
+            "The code itself shows these mistakes, without the model: each has the share of right "
+            "findings that was measured for the rule, on files of real projects. The model only "
+            "ranks what may have been meant."
         )
     return (
         "It is a calibrated probability: of the findings at 80 %, about 80 in 100 were mistakes "

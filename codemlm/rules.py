@@ -32,6 +32,9 @@ class Rule:
 
 MISSING_PREFIX, ADDED_PREFIX = "CM117", "CM118"
 UNDEFINED_NAME = "CM201"
+UNKNOWN_MEMBER, UNKNOWN_MODULE_MEMBER, UNKNOWN_KEYWORD = "CM202", "CM203", "CM204"
+EXACT = frozenset({UNDEFINED_NAME, UNKNOWN_MEMBER, UNKNOWN_MODULE_MEMBER, UNKNOWN_KEYWORD})
+"""Rules that need no model (`codemlm.exact`): filters and votes leave what they find alone."""
 UNUSED_PRAGMA = "CM901"
 
 _RULES = (
@@ -242,6 +245,47 @@ _RULES = (
         "the handling of an error, that is when it hurts most.",
         "Files that import with `*` or change their globals by hand may bind names that cannot be "
         "seen; names that only such a construct could bind are not reported.",
+    ),
+    Rule(
+        UNKNOWN_MEMBER,
+        "unknown-member",
+        "Nothing gives the class such a member; found by reading its classes, suggestions by the "
+        "model.",
+        ("return self.lenght", "return self.length"),
+        None,
+        "The line raises AttributeError as soon as it runs. In a branch that is seldom taken, such "
+        "as the handling of an error, that is when it hurts most.",
+        "Only members of `self` and `cls`, and only in classes whose bases all stand in the file, "
+        "or in the standard library. A class that looks up its members itself, or whose file sets "
+        "them by name (`setattr`, `__dict__`), may have any. Where no other member is likely to "
+        "have been meant, only classes with a constructor count, without subclasses in the file "
+        "and without anything abstract: others may be parts of a class in another file.",
+    ),
+    Rule(
+        UNKNOWN_MODULE_MEMBER,
+        "unknown-module-member",
+        "The module of the standard library has no such member, in any version of Python.",
+        ("os.join(folder, name)", "os.path.join(folder, name)"),
+        None,
+        "The line raises AttributeError as soon as it runs. In a branch that is seldom taken, such "
+        "as the handling of an error, that is when it hurts most.",
+        "Names that some version of Python from 2.7 on has, on any platform, are not reported, "
+        "even if yours has not. Nor is what a file may have put into a module itself, or a module "
+        "of the project that may have the same name.",
+    ),
+    Rule(
+        UNKNOWN_KEYWORD,
+        "unknown-keyword",
+        "The function, which the file defines, takes no such keyword argument.",
+        (
+            "def load(path, size): ...\nload(path, sise=3)",
+            "def load(path, size): ...\nload(path, size=3)",
+        ),
+        None,
+        "The call raises TypeError as soon as it runs. In a branch that is seldom taken, such as "
+        "the handling of an error, that is when it hurts most.",
+        "Only functions, methods of `self` and classes that the file defines once, without a "
+        "decorator and without `**`.",
     ),
     Rule(
         UNUSED_PRAGMA,

@@ -236,7 +236,7 @@ class Scanner:
                 recollection=self.recollection,
             )
             doubts = known.doubts
-            found = judge(doubts, known.masked, known.undefined, self.calibration, filters, floor)
+            found = judge(doubts, known.masked, known.exact, self.calibration, filters, floor)
             judged.append((found, (doubts.context, file)))
         return judged
 

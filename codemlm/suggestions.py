@@ -23,6 +23,8 @@ _MOST_SIMILAR = 10
 """Names in reach that an undefined one is compared with, besides what the model thinks of."""
 _SURE, _POSSIBLE = 1.0, 0.5
 """How sure it is that a bare name is a member: of `self` or a module, or of any other name."""
+_LEAST_ALIKE, _LEAST_LIKELY = 0.5, 0.05
+"""Likeness or likelihood from which a member may have been meant: others would be silly."""
 _READS = role_table(VARIABLE_ROLES)
 
 UNDEFINED_WEIGHTS = (5.45, 1.0, 0.38, 0.72, 5.55, 4.04, 0.28, 1.49, -2.43, -0.65, 0.6, 1.54)
@@ -100,6 +102,39 @@ def undefined_suggestions(
     scores = {t: float(np.dot(UNDEFINED_WEIGHTS, features.of(t))) for t in pool}
     ranked = sorted(scores, key=lambda text: -scores[text])
     return tuple(Suggestion(t, likelihoods.get(t, 0.0)) for t in ranked[:MAX_SUGGESTIONS])
+
+
+def exact_suggestions(
+    context: Context, leaf: int, score: LeafScore | None, candidates: Sequence[str]
+) -> tuple[Suggestion, ...]:
+    """What an unknown member or keyword probably is, best first.
+
+    Args:
+        context: of the file.
+        leaf: the member or keyword.
+        score: what the model says of it, if it was asked.
+        candidates: what the object, module or function has, most similar first; with a dot, what a
+            part of it has by the same name.
+    """
+    shown = context.parsed.text(leaf)
+    likelihoods: dict[str, float] = {}
+    for alternative in score.alternatives if score else ():
+        for text in context.readings(leaf, alternative.text):
+            if text in candidates or text == shown:
+                likelihoods.setdefault(text, alternative.likelihood)
+    alike, near, ratio, likely, sure = UNDEFINED_WEIGHTS[:5]
+    scores: dict[str, float] = {}
+    for text in dict.fromkeys((*candidates[:_MOST_SIMILAR], *likelihoods)):
+        likelihood = likelihoods.get(text, 0.0)
+        same = text == shown or is_prefixed(context.parsed, leaf, text)
+        likeness = 1.0 if same else similarity(shown, text)
+        if likeness < _LEAST_ALIKE and likelihood < _LEAST_LIKELY:
+            continue
+        scores[text] = sure * likeness if same else alike * likeness
+        scores[text] += near * (not same and is_near_spelling(shown, text))
+        scores[text] += ratio * math.log(max(likelihood, FLOOR) / FLOOR) + likely * likelihood
+    ranked = sorted(scores, key=lambda text: -scores[text])[:MAX_SUGGESTIONS]
+    return tuple(Suggestion(text, likelihoods.get(text, 0.0)) for text in ranked)
 
 
 def _prefixed(context: Context, leaf: int) -> dict[str, float]:

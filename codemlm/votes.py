@@ -13,7 +13,7 @@ from codemlm.alternatives import Context
 from codemlm.filters import BROKEN, SECOND_WINDOW, Filter, breaks_syntax
 from codemlm.findings import Finding
 from codemlm.injection import Sites
-from codemlm.rules import UNDEFINED_NAME
+from codemlm.rules import EXACT
 from codemlm.scoring import FileToScore, LeafScore, Scorer
 from codemlm.syntax import ParsedFile
 from codemlm.units import encode_with_texts
@@ -53,7 +53,7 @@ def outvoted(
     for number, (parsed, some) in enumerate(findings):
         broken = [f for f in some if BROKEN in filters and breaks_syntax(parsed, f)]
         found.append(broken)
-        doubtful = [f for f in some if f.rule != UNDEFINED_NAME and f not in broken]
+        doubtful = [f for f in some if f.rule not in EXACT and f not in broken]
         if doubtful and SECOND_WINDOW in filters:
             context, file = made[number] if made else _made(scorer, parsed)
             ballots += [(number, context, file, finding) for finding in doubtful]

@@ -45,7 +45,8 @@ an error, which names the nearest one that is.
 
 _FILTERS = """
 What is no finding, whatever the model says. Each filter has a name, and can be left out by itself
-(`codemlm.filters`, `Scanner(filters=...)`). Undefined names are certain, and pass all but `broken`.
+(`codemlm.filters`, `Scanner(filters=...)`). What the exact rules (CM2) find is certain, and passes
+all but `broken`.
 """.strip()
 
 

@@ -236,8 +236,8 @@ class RepositoryJudge:
         options: ScanOptions,
     ) -> tuple[list[Finding], LeafScores]:
         """What could be reported, and the scores of the leaves that were masked."""
-        doubts, masked, undefined = self._evaluation.doubts(parsed, path, file, scores, known)
-        found = judge(doubts, masked, undefined, self.calibration)
+        doubts, masked, exact = self._evaluation.doubts(parsed, path, file, scores, known)
+        found = judge(doubts, masked, exact, self.calibration)
         wanted = [f for f in found if options.wants(f.rule)]
         return [f for f in wanted if f.confidence >= _least(options, f.rule)], masked
 

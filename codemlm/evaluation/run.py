@@ -41,11 +41,11 @@ from codemlm.evaluation.rankers import (
     from_scores,
 )
 from codemlm.evaluation.rescoring import LeafScores, WindowScorer, find_change, to_score
+from codemlm.exact import Exact, exact_findings
 from codemlm.examination import LEAST_MASKINGS, LEAVES_PER_MASKING
 from codemlm.findings import Finding, judge
 from codemlm.scoring import FileToScore
 from codemlm.syntax import ParsedFile
-from codemlm.undefined import undefined_names
 
 B = TypeVar("B", bound=Mistake)
 Progress = Callable[[int, int], None]
@@ -222,8 +222,8 @@ class Evaluation:
         known: LeafScores,
     ) -> tuple[list[Finding], LeafScores]:
         """What a scan finds, at any confidence, and the scores of the leaves that it masked."""
-        doubts, masked, undefined = self.doubts(parsed, path, file, scores, known)
-        return judge(doubts, masked, undefined, self.calibration), masked
+        doubts, masked, exact = self.doubts(parsed, path, file, scores, known)
+        return judge(doubts, masked, exact, self.calibration), masked
 
     def doubts(
         self,
@@ -232,8 +232,8 @@ class Evaluation:
         file: FileToScore,
         scores: LeafScores,
         known: LeafScores,
-    ) -> tuple[Doubts, LeafScores, dict[int, tuple[str, ...]]]:
-        """What `judge` makes findings of: doubts, the leaves that a scan masks, undefined names.
+    ) -> tuple[Doubts, LeafScores, dict[int, Exact]]:
+        """What `judge` makes findings of: doubts, leaves that a scan masks, exact findings.
 
         Args:
             parsed: the file.
@@ -244,18 +244,17 @@ class Evaluation:
         """
         ordered = [scores[leaf] for leaf in sorted(scores)]
         limit = max(LEAST_MASKINGS, len(ordered) // LEAVES_PER_MASKING)
-        stub = path.endswith(".pyi")
-        undefined = {name.leaf: name.candidates for name in undefined_names(parsed, stub=stub)}
+        exact = exact_findings(parsed, stub=path.endswith(".pyi"))
         doubts = Doubts(
             Context(parsed, self.scorer.common),
             ordered,
-            undefined=undefined,
+            exact=exact,
             path=path,
             ranker=self.calibration.ranker,
             with_evidence=self.calibration.uses_evidence,
         )
         masked = self.scorer.verify(file, doubts.propose(self.calibration, limit), known)
-        return doubts, masked, undefined
+        return doubts, masked, exact
 
 
 class Variant(Generic[B]):

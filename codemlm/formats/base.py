@@ -12,6 +12,7 @@ from typing import Protocol, TextIO
 from urllib.parse import quote_from_bytes
 
 from codemlm.calibration import Calibration
+from codemlm.exact import CONFIDENCE
 from codemlm.findings import Finding
 from codemlm.fingerprints import fingerprints
 from codemlm.heatmap import LeafHeat
@@ -59,7 +60,7 @@ class Settings:
 
 def measured_precision(calibration: Calibration) -> dict[str, float]:
     """Measured share of right findings by rule; without the rules for which it is not known."""
-    found = {UNDEFINED_NAME: calibration.undefined, UNUSED_PRAGMA: 1.0}
+    found = {UNDEFINED_NAME: calibration.undefined, **CONFIDENCE, UNUSED_PRAGMA: 1.0}
     at_threshold = calibration.notes.get("precision_at_threshold")
     if isinstance(at_threshold, float):
         found = dict.fromkeys(RULES, at_threshold) | found

@@ -3,7 +3,7 @@
 The trees are fitted on some repositories, the logistic functions of their margins on others, so
 that a confidence is a measured probability on code never seen, with one mistake in so many lines.
 The default threshold is the confidence that clean code exceeds no more often than an alert budget
-allows; undefined names of clean code count by the share of them that are no mistakes.
+allows; findings of exact rules count by the share of them that are no mistakes.
 """
 
 from __future__ import annotations
@@ -184,13 +184,22 @@ def confidences(rows: Rows, calibration: Calibration) -> np.ndarray:
     return found
 
 
-def _clean_undefined(rows: Rows) -> int:
-    return int((rows.undefined[:, 0] == CLEAN).sum())
+def _sureness(rows: Rows, undefined: float) -> np.ndarray:
+    """The confidence of each finding of an exact rule: float64 (U,)."""
+    found: np.ndarray = np.where(np.isnan(rows.exact[:, 3]), undefined, rows.exact[:, 3])
+    return found
 
 
-def _false_alarms(rows: Rows, undefined: float) -> float:
-    """How many undefined names of clean code are expected to be none."""
-    return _clean_undefined(rows) * (1.0 - undefined)
+def _clean_exact(rows: Rows, undefined: float, threshold: float = 0.0) -> np.ndarray:
+    """The confidences of what exact rules find in clean code, from a threshold on."""
+    sure = _sureness(rows, undefined)[rows.exact[:, 0] == CLEAN]
+    found: np.ndarray = sure[sure >= threshold]
+    return found
+
+
+def _false_alarms(rows: Rows, undefined: float, threshold: float = 0.0) -> float:
+    """How many findings of exact rules in clean code are expected to be wrong."""
+    return float((1.0 - _clean_exact(rows, undefined, threshold)).sum())
 
 
 def _threshold(
@@ -215,12 +224,14 @@ def _notes(
     clean, wrong = rows.kind == CLEAN, rows.kind == WRONG
     above = confidence >= threshold
     alarms = float(rows.weight[clean & above].sum())
-    alarms += _false_alarms(rows, undefined) * (undefined >= threshold)
+    alarms += _false_alarms(rows, undefined, threshold)
     best: dict[int, float] = defaultdict(float)
     for bug, value in zip(rows.bug[wrong].tolist(), confidence[wrong].tolist(), strict=True):
         best[bug] = max(best[bug], value)
-    for bug in np.flatnonzero(rows.bugs[:, 2]).tolist():
-        best[bug] = max(best[bug], undefined)
+    exact = rows.exact[:, 0] == WRONG
+    found_by = zip(rows.exact[exact, 1].tolist(), _sureness(rows, undefined)[exact], strict=True)
+    for bug, sure in found_by:
+        best[int(bug)] = max(best[int(bug)], float(sure))
     caught = [bug for bug, value in best.items() if value >= threshold]
     found = float(rows.bugs[caught, 0].sum())
     expected = found * rate(rows, settings.lines_per_bug)
@@ -231,7 +242,7 @@ def _notes(
         "alarms_per_1000_lines": round(alarms / lines * 1000, 3),
         "recall_at_threshold": round(found / float(rows.bugs[:, 0].sum()), 4),
         "precision_at_threshold": round(expected / max(expected + alarms, 1e-9), 4),
-        "undefined_per_1000_lines": round(_clean_undefined(rows) / lines * 1000, 3),
+        "exact_per_1000_lines": round(len(_clean_exact(rows, undefined)) / lines * 1000, 3),
         "fitted": _size(train),
         "calibrated": _size(rows),
         "reliability": reliability(confidence, wrong, weight),

@@ -23,6 +23,7 @@ from codemlm.confidence import Doubts
 from codemlm.evaluation.injected import Bug, inject, sample_files, sampled
 from codemlm.evaluation.real import RealBug, fixed_source, plan, real_bug
 from codemlm.evaluation.rescoring import LeafScores, WindowScorer, find_change, to_score
+from codemlm.exact import exact_findings
 from codemlm.examination import LEAST_MASKINGS, LEAVES_PER_MASKING
 from codemlm.filters import FILTERS, drops_any
 from codemlm.findings import masked_views
@@ -33,7 +34,6 @@ from codemlm.syntax import ParsedFile, parse
 from codemlm.train.rows import BESIDE, CLEAN, WRONG, Part, Rows, joined
 from codemlm.train.scorers import load_scorer
 from codemlm.types import Span
-from codemlm.undefined import undefined_names
 
 INJECTED_WEIGHT = 0.2
 """How much an injected mistake counts, where a real one counts one."""
@@ -120,12 +120,12 @@ class Collector:
         rng: np.random.Generator,
     ) -> LeafScores:
         """Adds the rows of a file; returns the scores of what was masked."""
-        undefined = {name.leaf for name in undefined_names(parsed, stub=path.endswith(".pyi"))}
+        exact = exact_findings(parsed, stub=path.endswith(".pyi"))
         ordered = [scores[leaf] for leaf in sorted(scores)]
         doubts = Doubts(
             Context(parsed, self.scorer.common),
             ordered,
-            undefined=undefined,
+            exact=exact,
             path=path,
             with_evidence=True,
             ranker=self.calibration.ranker,
@@ -147,12 +147,11 @@ class Collector:
         part.verified.append(verified)
         part.verified_of.append(part.count + np.searchsorted(keep, places))
         part.count += len(keep)
-        for leaf in undefined:
-            found = leaf in meant
-            part.undefined.append(
-                (WRONG if found else BESIDE if meant else CLEAN, len(part.bugs) - 1)
-            )
-            if found:
+        for leaf, one in exact.items():
+            of_leaf = WRONG if leaf in meant else BESIDE if meant else CLEAN
+            sure = np.nan if one.confidence is None else one.confidence
+            part.exact.append((of_leaf, len(part.bugs) - 1, sure))
+            if leaf in meant:
                 part.bugs[-1] = (part.bugs[-1][0], True)
         return masked
 

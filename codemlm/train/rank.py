@@ -21,13 +21,13 @@ from codemlm.errors import ModelError, UsageError
 from codemlm.evaluation.real import RealBug, fixed_source, plan, real_bug
 from codemlm.evaluation.rescoring import WindowScorer, find_change, to_score, windows_that_see
 from codemlm.evidence import Evidence
+from codemlm.exact import exact_findings
 from codemlm.fixes import FixPair
 from codemlm.manifest import MANIFEST, Manifest
 from codemlm.ranking import RANK_FEATURES, rank_rows
 from codemlm.syntax import ParsedFile, parse
 from codemlm.train.boost import from_lightgbm, pruned, rounded
 from codemlm.train.scorers import load_scorer
-from codemlm.undefined import undefined_names
 
 _FOLDS = 5
 _LEAST_CHOICES = 50
@@ -85,7 +85,7 @@ def collect_choices(
     max_lines: int = 1500,
     progress: Callable[[int, int], None] | None = None,
 ) -> Choices:
-    """What a model says at the wrong leaves of real bugs; undefined names are left out.
+    """What a model says at the wrong leaves of real bugs; what exact rules find is left out.
 
     Args:
         scorer: the model's scorer.
@@ -122,10 +122,10 @@ def _of_bug(scorer: WindowScorer, bug: RealBug, after: ParsedFile, pair: FixPair
     old, new = to_score(after, scorer.tokenizer), to_score(parsed, scorer.tokenizer)
     windows = windows_that_see(new, find_change(old, new), scorer)
     scores = scorer.of_windows(new, windows)
-    undefined = {name.leaf for name in undefined_names(parsed)}
+    exact = exact_findings(parsed)
     context, evidence = Context(parsed, scorer.common), Evidence(parsed, pair.fix.path)
     for leaf, meant in bug.meant.items():
-        if leaf not in scores or leaf in undefined:
+        if leaf not in scores or leaf in exact:
             continue
         possible = context.possible(leaf, scores[leaf].alternatives)
         texts = [alternative.text for alternative in possible]

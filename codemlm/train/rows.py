@@ -28,8 +28,10 @@ class Rows:
         weight: how many leaves each stands for, before mistakes are weighted to their rate.
         bug: number of the mistake that a leaf is or stands beside, -1 for clean ones.
         group: number of the repository.
-        undefined: a row for each undefined name: kind, mistake, and group: int64 (U, 3).
-        bugs: a row for each mistake: its weight, its group, and whether it is an undefined name.
+        exact: a row for each finding of an exact rule: kind, mistake, group, and its confidence,
+        NaN for undefined names, whose confidence is fitted: float64 (U, 4).
+        bugs: a row for each mistake: its weight, its group, and whether an exact rule
+        finds it.
         lines: clean lines by repository, float64 (R,).
         repositories: their names.
     """
@@ -41,7 +43,7 @@ class Rows:
     weight: np.ndarray
     bug: np.ndarray
     group: np.ndarray
-    undefined: np.ndarray
+    exact: np.ndarray
     bugs: np.ndarray
     lines: np.ndarray
     repositories: tuple[str, ...]
@@ -83,7 +85,7 @@ class Part:
     verified: list[np.ndarray] = field(default_factory=list)
     verified_of: list[np.ndarray] = field(default_factory=list)
     columns: list[np.ndarray] = field(default_factory=list)
-    undefined: list[tuple[int, int]] = field(default_factory=list)
+    exact: list[tuple[int, int, float]] = field(default_factory=list)
     bugs: list[tuple[float, bool]] = field(default_factory=list)
     count: int = 0
 
@@ -97,7 +99,7 @@ def joined(parts: Iterable[Part]) -> Rows:
     numbers: dict[str, int] = {}
     lines: list[float] = []
     single, verified, verified_of, columns, groups = [], [], [], [], []
-    undefined: list[tuple[int, int, int]] = []
+    exact: list[tuple[int, int, int, float]] = []
     bugs: list[tuple[float, int, bool]] = []
     count = 0
     for part in parts:
@@ -111,7 +113,7 @@ def joined(parts: Iterable[Part]) -> Rows:
         verified_of += [count + own for own in part.verified_of]
         columns.append(table)
         groups.append(np.full(len(table), group))
-        undefined += [(kind, bug + len(bugs), group) for kind, bug in part.undefined]
+        exact += [(kind, bug + len(bugs), group, sure) for kind, bug, sure in part.exact]
         bugs += [(weight, group, found) for weight, found in part.bugs]
         count += part.count
     if not columns:
@@ -125,7 +127,7 @@ def joined(parts: Iterable[Part]) -> Rows:
         weight=table[:, 1],
         bug=table[:, 2].astype(np.int64),
         group=np.concatenate(groups),
-        undefined=np.array(undefined, dtype=np.int64).reshape(-1, 3),
+        exact=np.array(exact, dtype=np.float64).reshape(-1, 4),
         bugs=np.array(bugs, dtype=np.float64).reshape(-1, 3),
         lines=np.array(lines),
         repositories=tuple(numbers),
@@ -147,11 +149,11 @@ def merged(parts: Sequence[Rows]) -> Rows:
         columns["verified_of"].append(rows.verified_of + count)
         columns["bug"].append(np.where(rows.bug >= 0, rows.bug + bugs, rows.bug))
         columns["group"].append(number[rows.group])
-        undefined, own = rows.undefined.copy(), rows.bugs.copy()
-        undefined[:, 1] += bugs
-        undefined[:, 2] = number[undefined[:, 2]]
+        exact, own = rows.exact.copy(), rows.bugs.copy()
+        exact[:, 1] += bugs
+        exact[:, 2] = number[exact[:, 2].astype(np.int64)]
         own[:, 1] = number[own[:, 1].astype(np.int64)]
-        columns["undefined"].append(undefined)
+        columns["exact"].append(exact)
         columns["bugs"].append(own)
         count, bugs = count + len(rows.kind), bugs + len(own)
     joined = {name: np.concatenate(parts) for name, parts in columns.items()}

@@ -10,7 +10,7 @@ from lsprotocol import types
 
 from codemlm.findings import Finding, Suggestion, percent
 from codemlm.positions import LineIndex
-from codemlm.rules import UNDEFINED_NAME
+from codemlm.rules import EXACT
 from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT
 from codemlm.suggestions import edits_of
 from codemlm.syntax import ParsedFile
@@ -122,8 +122,8 @@ def diagnostic(
 
 
 def severity(finding: Finding) -> types.DiagnosticSeverity:
-    """How loudly to say it: an undefined name ends the program; the rest goes by confidence."""
-    if finding.rule == UNDEFINED_NAME:
+    """How loudly to say it: exact rules find what ends the program; the rest goes by confidence."""
+    if finding.rule in EXACT:
         return types.DiagnosticSeverity.Error
     if finding.confidence >= 0.8:
         return types.DiagnosticSeverity.Warning

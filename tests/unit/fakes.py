@@ -12,10 +12,12 @@ from codemlm import findings
 from codemlm.alternatives import Context
 from codemlm.calibration import Calibration
 from codemlm.confidence import Doubts
+from codemlm.exact import Exact
 from codemlm.filters import FILTERS, Filter
 from codemlm.findings import Finding
 from codemlm.injection import Sites
 from codemlm.languages import PYTHON
+from codemlm.rules import UNDEFINED_NAME
 from codemlm.scoring import FileToScore, LeafScore
 from codemlm.syntax import ParsedFile, parse
 from codemlm.tokenizer import LeafTokenizer, train_tokenizer
@@ -111,6 +113,10 @@ def judge(
     calibration: Calibration,
     filters: Sequence[Filter] = FILTERS,
 ) -> list[Finding]:
-    """Findings of a file by its scores, without evidence."""
-    doubts = Doubts(Context(parsed), scores, undefined=undefined, with_evidence=False)
-    return findings.judge(doubts, masked, undefined, calibration, filters)
+    """Findings of a file by its scores and its undefined names, without evidence."""
+    exact = {
+        leaf: Exact(UNDEFINED_NAME, f"`{parsed.text(leaf)}` is undefined", tuple(names))
+        for leaf, names in undefined.items()
+    }
+    doubts = Doubts(Context(parsed), scores, exact=exact, with_evidence=False)
+    return findings.judge(doubts, masked, exact, calibration, filters)

@@ -22,7 +22,14 @@ from codemlm.scoring import Alternative, LeafScore
 from codemlm.syntax import parse
 from codemlm.train import collect
 from codemlm.train.boost import BoostSettings
-from codemlm.train.calibrate import FitSettings, _threshold, confidences, fit, weights
+from codemlm.train.calibrate import (
+    FitSettings,
+    _false_alarms,
+    _threshold,
+    confidences,
+    fit,
+    weights,
+)
 from codemlm.train.fit_commands import collect_command, fit_command
 from codemlm.train.rows import BESIDE, CLEAN, WRONG, Rows, merged
 from codemlm.types import Role
@@ -87,7 +94,8 @@ def test_an_undefined_name_is_a_mistake_of_its_own(tmp_path: Path) -> None:
     made = [pair_of(source, Kind.VARIABLE, "heigth", "height")]
     path = write_pairs(tmp_path / "pairs.jsonl.gz", made)
     rows = collect.collect(collector, collect.pair_jobs(path, collect.CollectSettings()))
-    assert rows.undefined.tolist() == [[WRONG, 0, 0]]
+    assert rows.exact[:, :3].tolist() == [[WRONG, 0, 0]]
+    assert np.isnan(rows.exact[0, 3])  # of the model's manifest
     assert rows.bugs.tolist() == [[1, 0, 1]]
     assert not (rows.kind == WRONG).any()
 
@@ -103,6 +111,9 @@ def test_a_corpus_gives_clean_code_and_injected_mistakes(tmp_path: Path) -> None
     assert rows.repositories == ("a/one",)
     assert set(rows.bugs[:, 0]) == {collect.INJECTED_WEIGHT}
     assert len(rows.bugs) == 6
+
+
+NAN = float("nan")
 
 
 def made_rows(seed: int, repositories: tuple[str, ...]) -> Rows:
@@ -125,7 +136,9 @@ def made_rows(seed: int, repositories: tuple[str, ...]) -> Rows:
         weight=np.ones(count),
         bug=np.where(kind == WRONG, np.arange(count), -1),
         group=np.arange(count) % len(repositories),
-        undefined=np.array([[WRONG, 200, 0], [WRONG, 200, 0], [WRONG, 201, 1], [CLEAN, -1, 0]]),
+        exact=np.array(
+            [[WRONG, 200, 0, NAN], [WRONG, 200, 0, NAN], [WRONG, 201, 1, NAN], [CLEAN, -1, 0, NAN]]
+        ),
         bugs=np.array([[1.0, i % len(repositories), i >= 200] for i in range(202)]),
         lines=np.full(len(repositories), 20_000.0),
         repositories=repositories,
@@ -178,6 +191,14 @@ def test_undefined_names_of_clean_code_count_as_alarms_by_the_share_of_false_one
     settings = replace(SETTINGS, budget=3 / 40)
     assert clean[3] < _threshold(rows, confidence, 1.0, settings) <= clean[2]
     assert clean[2] < _threshold(rows, confidence, 0.0, settings) <= clean[1]
+
+
+def test_findings_of_other_exact_rules_count_by_their_own_confidence() -> None:
+    rows = made_rows(1, ("a/1",))
+    assert _false_alarms(rows, 0.9) == pytest.approx(0.1)
+    own = replace(rows, exact=np.array([[CLEAN, -1, 0, 0.75], [CLEAN, -1, 0, NAN]]))
+    assert _false_alarms(own, 0.9) == pytest.approx(0.35)
+    assert _false_alarms(own, 0.9, 0.8) == pytest.approx(0.1)
 
 
 def test_repositories_are_never_fitted_and_calibrated_on() -> None:

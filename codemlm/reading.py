@@ -1,0 +1,77 @@
+"""What the exact rules ask of a file: made once for all of them, and only where one asks."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+
+import numpy as np
+
+from codemlm.classes import Classes
+from codemlm.imports import Imports
+from codemlm.scopes import Bindings, evaluation_scopes
+from codemlm.similarity import is_near_spelling, similarity
+from codemlm.syntax import ParsedFile
+from codemlm.types import Role
+
+_ALIKE = 0.7
+"""Similarity from which a member may be another one misspelt."""
+_LONGEST_MENTION = 200
+_NAMES = re.compile(r"[\w\s,.]+\Z")
+
+
+class Reading:
+    """Bindings, imports and classes of a file.
+
+    Args:
+        parsed: the file.
+    """
+
+    def __init__(self, parsed: ParsedFile) -> None:
+        self.parsed = parsed
+
+    @cached_property
+    def bindings(self) -> Bindings:
+        """Names that its scopes bind."""
+        return Bindings(self.parsed)
+
+    @cached_property
+    def imports(self) -> Imports:
+        """Names that it binds by imports alone."""
+        return Imports(self.parsed, self.bindings)
+
+    @cached_property
+    def classes(self) -> Classes:
+        """Its classes, and what their objects hold."""
+        return Classes(self.parsed, self.bindings, self.imports)
+
+    @cached_property
+    def scopes(self) -> np.ndarray:
+        """The scope that each leaf is evaluated in: int32 (leaves,)."""
+        return evaluation_scopes(self.parsed)
+
+    @cached_property
+    def stored(self) -> np.ndarray:
+        """Text ids of members that it sets, of whatever object, without repetition."""
+        return np.unique(self.parsed.text_ids[self.parsed.roles == Role.ATTRIBUTE_BINDING])
+
+    @cached_property
+    def mentioned(self) -> frozenset[str]:
+        """Words of strings that hold nothing but names, as `getattr` and its like are given."""
+        found: set[str] = set()
+        for text in self.parsed.texts:
+            if text[-1:] in ("'", '"') and 2 < len(text) < _LONGEST_MENTION:
+                inner = text.lstrip("rRbBuU").strip("'\"")
+                if _NAMES.match(inner):
+                    found.update(inner.replace(",", " ").replace(".", " ").split())
+        return frozenset(found)
+
+
+def are_alike(text: str, other: str) -> bool:
+    """Whether a member may be another one misspelt."""
+    return similarity(text, other) >= _ALIKE or is_near_spelling(text, other)
+
+
+def by_likeness(text: str, names: frozenset[str] | set[str]) -> tuple[str, ...]:
+    """Names, those that are most like ``text`` first."""
+    return tuple(sorted(names, key=lambda name: (-similarity(text, name), name)))

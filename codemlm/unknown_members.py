@@ -1,0 +1,140 @@
+"""Members of ``self`` that no object of the class has: certain ones, with candidates.
+
+Nothing in the file sets the member, on any object, no string names it, and the class is closed
+(``classes``). Even so it may be a mixin, whose members another file brings: so either
+something else was probably meant, a member that is nearly the same or the bare name, or the class
+has a constructor and nothing abstract.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from codemlm.guards import is_guarded
+from codemlm.reading import Reading, are_alike, by_likeness
+from codemlm.scopes import lookup_order, role_table
+from codemlm.similarity import is_near_spelling
+from codemlm.types import Role
+
+_MEMBERS = role_table(frozenset({Role.ATTRIBUTE, Role.METHOD}))
+MAX_CANDIDATES = 32
+_LONG = 8
+_PARTIAL = re.compile("mixin|base|abstract|interface", re.IGNORECASE)
+"""Names of classes that others complete."""
+_MOST_UNKNOWN = 2
+"""Different unknown members of a class: where there are more, it is a mixin."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownMember:
+    """A member of ``self`` or ``cls`` that nothing sets.
+
+    Attributes:
+        leaf: index of the leaf.
+        text: the member.
+        receiver: ``self`` or ``cls``.
+        owner: name of the class.
+        candidates: members that may have been meant, most similar ones first; the member's own
+            text stands for the bare name, without ``self``.
+        is_slip: whether it is seen what was meant; else the class seems whole, and lacks it.
+    """
+
+    leaf: int
+    text: str
+    receiver: str
+    owner: str
+    candidates: tuple[str, ...]
+    is_slip: bool
+
+
+def unknown_members(reading: Reading) -> list[UnknownMember]:
+    """Every certainly unknown member of ``self`` and ``cls`` in a file, in source order."""
+    reads = _reads(reading)
+    if not len(reads):
+        return []
+    return sorted(_Search(reading, reads).run(), key=lambda found: found.leaf)
+
+
+def _reads(reading: Reading) -> np.ndarray:
+    """Members that are read of ``self`` and ``cls``, and that nothing in the file stores."""
+    parsed = reading.parsed
+    own = [i for i, text in enumerate(parsed.texts) if text in parsed.language.self_names]
+    leaves = np.flatnonzero(_MEMBERS[parsed.roles])
+    leaves = leaves[leaves >= 2]
+    before = leaves - 2
+    plain = np.isin(parsed.text_ids[before], own) & (parsed.roles[before] == Role.READ)
+    plain &= parsed.ends[before] + 1 == parsed.starts[leaves]  # the dot between them
+    leaves = leaves[plain]
+    found: np.ndarray = leaves[~np.isin(parsed.text_ids[leaves], reading.stored)]
+    return found
+
+
+class _Search:
+    def __init__(self, reading: Reading, reads: np.ndarray) -> None:
+        self.reading, self.parsed, self.reads = reading, reading.parsed, reads
+        self.classes = reading.classes
+
+    def run(self) -> Iterator[UnknownMember]:
+        """The members, class by class."""
+        parsed = self.parsed
+        by_class: dict[int, list[int]] = defaultdict(list)
+        classes: dict[tuple[int, int], int] = {}
+        for leaf in self.reads.tolist():
+            place = int(parsed.scopes_of[leaf]), int(parsed.text_ids[leaf - 2])
+            if place not in classes:
+                classes[place] = self.classes.class_of(*place)
+            if classes[place] >= 0:
+                by_class[classes[place]].append(leaf)
+        for scope, leaves in by_class.items():
+            yield from self._of_class(scope, leaves)
+
+    def _of_class(self, scope: int, leaves: list[int]) -> Iterator[UnknownMember]:
+        parsed = self.parsed
+        members = self.classes.members(scope)
+        if members is None:
+            return
+        doubtful = members | self.reading.mentioned
+        unknown = [leaf for leaf in leaves if not self._is_known(leaf, doubtful)]
+        if not unknown or len({parsed.text(leaf) for leaf in unknown}) > _MOST_UNKNOWN:
+            return
+        held = {name for name in members if not name.startswith("__")}
+        for leaf in unknown:
+            text = parsed.text(leaf)
+            near = by_likeness(text, held - {text})
+            bare = [text] if self.classes.is_made(scope) and self._in_reach(leaf) else []
+            is_slip = bool(bare) or self._is_slip(scope, text, near)
+            if is_slip or self._is_whole(scope):
+                candidates = (*bare, *near[:MAX_CANDIDATES])
+                owner = self.classes.name_of(scope)
+                yield UnknownMember(leaf, text, parsed.text(leaf - 2), owner, candidates, is_slip)
+
+    def _is_whole(self, scope: int) -> bool:
+        """Whether no other class is needed to make objects of a class."""
+        named = _PARTIAL.search(self.classes.name_of(scope))
+        return not named and self.classes.is_made(scope) and not self.classes.is_abstract(scope)
+
+    def _is_slip(self, scope: int, text: str, near: tuple[str, ...]) -> bool:
+        """Whether the most similar member was probably meant.
+
+        What has no ``__init__`` may be a mixin: there, only where the spelling tells it.
+        """
+        if not near or self.classes.is_made(scope):
+            return bool(near) and are_alike(text, near[0])
+        named = _PARTIAL.search(self.classes.name_of(scope))
+        return not named and len(text) >= _LONG and is_near_spelling(text, near[0])
+
+    def _in_reach(self, leaf: int) -> bool:
+        """Whether the file binds the bare name of a member, for code that stands there."""
+        order = lookup_order(self.parsed, int(self.parsed.scopes_of[leaf]))
+        return self.reading.bindings.holder(order, int(self.parsed.text_ids[leaf])) >= 0
+
+    def _is_known(self, leaf: int, known: frozenset[str]) -> bool:
+        text = self.parsed.text(leaf)
+        if text in known or text.startswith("__") or is_guarded(self.parsed, leaf):
+            return True
+        return self.parsed.text(leaf - 2) == "cls" and hasattr(type, text)
