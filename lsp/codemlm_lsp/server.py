@@ -162,11 +162,11 @@ class CodemlmServer(LanguageServer):
         """What a scan of the workspace leaves out in a folder."""
         return self.config_for(os.path.join(folder, "x.py")).walk_rules()  # noqa: PTH118
 
-    def read_config_again(self) -> None:
-        """Takes note that configuration files changed."""
+    def read_config_again(self, *, models: bool = False) -> None:
+        """Takes note that configuration files changed; with ``models``, models may have, too."""
         self._configs.clear()
         self.forget_messages()
-        self.analyst.restart()
+        self.analyst.restart(models=models)
         self.refresh()
 
     def read_settings(self, given: object, base: Settings) -> Settings:

@@ -30,6 +30,8 @@ class Editor(LanguageClient):
         self.published: asyncio.Queue[types.PublishDiagnosticsParams] = asyncio.Queue()
         self.said: asyncio.Queue[str] = asyncio.Queue()
         self.asked: asyncio.Queue[str] = asyncio.Queue()
+        self.states: asyncio.Queue[str] = asyncio.Queue()
+        self.cancels = False
         self.progressed: list[dict[str, Any]] = []
         self.config: object = None
         self.revealed: list[types.ShowDocumentParams] = []
@@ -127,6 +129,13 @@ def make_editor() -> Editor:
     def progress(params: types.ProgressParams) -> None:
         assert isinstance(params.value, dict)
         editor.progressed.append(params.value)
+        if editor.cancels and params.value["kind"] == "report":
+            editor.window_work_done_progress_cancel(
+                types.WorkDoneProgressCancelParams(token=params.token)
+            )
+
+    def status(params: Any) -> None:
+        editor.states.put_nowait(params.state)
 
     def refreshed(name: str) -> Callable[..., None]:
         def note(*_: object) -> None:
@@ -145,6 +154,7 @@ def make_editor() -> Editor:
     editor.feature(types.WINDOW_SHOW_MESSAGE)(said)
     editor.feature(types.WORKSPACE_CONFIGURATION)(configuration)
     editor.feature(types.PROGRESS)(progress)
+    editor.feature("codemlm/status")(status)
     editor.feature(types.WINDOW_SHOW_DOCUMENT)(show)
     editor.feature(types.WINDOW_WORK_DONE_PROGRESS_CREATE)(nothing)
     editor.feature(types.CLIENT_REGISTER_CAPABILITY)(nothing)

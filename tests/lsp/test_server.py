@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from lsprotocol import types
 
-from tests.lsp.harness import BUG, capabilities, serving
+from tests.lsp.harness import BUG, PATIENCE_S, capabilities, server_command, serving
 
 pytestmark = pytest.mark.asyncio
 URI = "file:///outside/area.py"
@@ -356,3 +356,47 @@ async def test_configuration_files_hold_and_may_change(tmp_path: Path) -> None:
         editor.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([change]))
         assert "unknown key 'ignores'; did you mean 'ignore'?" in await editor.said.get()
         assert len(await editor.shown(first.as_uri())) == 1
+
+
+async def test_status_is_told_to_clients_that_want_it(tmp_path: Path) -> None:
+    can = capabilities()
+    can.experimental = {"codemlmStatus": True}
+    async with serving(can) as editor:
+        editor.open(URI, BUG)
+        assert await asyncio.wait_for(editor.states.get(), PATIENCE_S) == "ready"
+        editor.protocol.notify("codemlm/visible", {"uris": [URI, 7]})
+        editor.change(URI, 2, "x = 1\n")
+        assert await asyncio.wait_for(editor.states.get(), PATIENCE_S) == "ready"
+    command = server_command("codemlm", "--model", str(tmp_path))
+    async with serving(can, command=command) as editor:
+        editor.open(URI, BUG)
+        assert await asyncio.wait_for(editor.states.get(), PATIENCE_S) == "error"
+
+
+async def test_the_model_is_shown() -> None:
+    async with serving() as editor:
+        facts = await editor.command("codemlm.showModel")
+        assert "error" not in facts
+        said = await asyncio.wait_for(editor.said.get(), PATIENCE_S)
+        assert all(f"{name}: {value}" in said for name, value in facts.items())
+
+
+async def test_a_scan_of_the_workspace_can_be_cancelled(tmp_path: Path) -> None:
+    for number in range(300):
+        (tmp_path / f"bug{number}.py").write_text(BUG)
+    async with serving(capabilities(), folders=(tmp_path,)) as editor:
+        editor.cancels = True
+        answer = await editor.command("codemlm.scanWorkspace")
+        assert answer["files"] < 300
+        assert editor.progressed[-1]["kind"] == "end"
+
+
+async def test_settings_of_a_restart_are_read_again(tmp_path: Path) -> None:
+    (tmp_path / "codemlm.toml").write_text('ignore = ["CM101"]\n')
+    uri = (tmp_path / "a.py").as_uri()
+    async with serving(folders=(tmp_path,)) as editor:
+        editor.open(uri, BUG)
+        assert await editor.shown(uri) == []
+        (tmp_path / "codemlm.toml").unlink()
+        await editor.command("codemlm.restart")
+        assert len(await editor.shown(uri)) == 1

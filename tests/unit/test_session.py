@@ -155,13 +155,16 @@ def test_a_first_look_comes_before_windows_that_only_moved() -> None:
     session.scan(text_of(LONG), early=early.append)
     assert early == []  # there is nothing to go by yet
     edited = LONG.replace("import os\n", "import os\nLIMIT = 10\n", 1)
-    costs = []
-    view = session.scan(
-        text_of(edited), early=lambda v: (early.append(v), costs.append(session.scorer.passes))[0]
-    )
+    passes: list[int] = []
+
+    def look(first: View) -> None:
+        early.append(first)
+        passes.append(session.scorer.passes)
+
+    view = session.scan(text_of(edited), early=look)
     assert isinstance(view, View)
     (first,) = early
-    assert session.scorer.passes > costs[0], "a name in the reach of all concerns every window"
+    assert session.scorer.passes > passes[0], "a name in the reach of all concerns every window"
     assert first.parsed.source == view.parsed.source == edited.encode()
     assert first.scores.keys() == view.scores.keys()
     place = edited.encode().index(b"LIMIT")
