@@ -213,6 +213,7 @@ class Analyst:
                 self.asker.wait_until_idle()
 
             scanner.scorer = copy.copy(scanner.scorer)
+            scanner.scorer.batch_windows = 1  # somebody who asks shares the cores with it
             scanner.scorer.model = Polite(scanner.scorer.model, between)
             scanner.cache = self.models.cache(config)
             result = next(scanner.scan([Target(path, explicit=False)]), None)
