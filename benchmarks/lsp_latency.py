@@ -67,7 +67,7 @@ class Server:
                     "experimental": {"codemlmStatus": True},
                 },
                 "workspaceFolders": [{"uri": folder.as_uri(), "name": folder.name}],
-                "initializationOptions": {"debounceMs": DEBOUNCE_MS},
+                "initializationOptions": {"debounceMs": DEBOUNCE_MS, "cache": False},
             },
         )
         server.tell("initialized", {})

@@ -82,9 +82,9 @@ class Context:
         decided: Hashable = ()
         if role in _VARIABLES:
             reach = place.reach
-            owners = [(o, o in members.imported) for o in place.owners if o in reach]
+            owners = [(owner, owner in members.imported) for owner in self._owners(place)]
             fitting = tuple(map(place.has_member, texts)) if place.member else ()
-            decided = (frozenset(owners), fitting, tuple([text in reach for text in texts]))
+            decided = (tuple(owners), fitting, tuple([text in reach for text in texts]))
         elif role in MEMBER_ROLES:
             receiver = members.receiver(leaf)
             known = members.of.get(receiver, ()) if receiver else texts

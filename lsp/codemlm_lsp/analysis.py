@@ -213,13 +213,19 @@ class Analyst:
                 self.asker.wait_until_idle()
 
             scanner.scorer = copy.copy(scanner.scorer)
+            scanner.scorer.batch_windows = 1  # somebody who asks shares the cores with it
             scanner.scorer.model = Polite(scanner.scorer.model, between)
+            scanner.cache = self.models.cache(config)
             result = next(scanner.scan([Target(path, explicit=False)]), None)
             if isinstance(result, FileResult):
                 return self.baselines.only_new(config.baseline, result)
             return result
 
         return await asyncio.wrap_future(self.worker.submit(Urgency.WORKSPACE, job))
+
+    def files_done(self) -> None:
+        """Takes note that no more files follow for now."""
+        self.worker.submit(Urgency.WORKSPACE, self.models.close_caches)
 
     def _start(self, unit: str) -> None:
         state = self._units[unit]

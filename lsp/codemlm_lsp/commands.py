@@ -25,10 +25,8 @@ async def scan_workspace(ls: CodemlmServer, *_: Any) -> dict[str, int]:
 
 
 def restart(ls: CodemlmServer, *_: Any) -> None:
-    """Reads the model again and scans everything anew."""
-    ls.forget_messages()
-    ls.analyst.restart(models=True)
-    ls.refresh()
+    """Reads the configuration and the model again, and scans everything anew."""
+    ls.read_config_again(models=True)
 
 
 def show_model(ls: CodemlmServer, *_: Any) -> dict[str, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codemlm import commands
+from codemlm.cache import Cache, code_fingerprint, default_folder
 from codemlm.config import Config
 from codemlm.scanner import Scanner, ScanOptions
 from codemlm.scoring import LeafModel, Scorer
@@ -28,6 +30,7 @@ class Models:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loaded: dict[tuple[Path | None, int], tuple[Scorer, Calibration]] = {}
+        self._caches: dict[tuple[str, Path | None], Cache] = {}
 
     def scanner(self, config: Config, path: str) -> Scanner:
         """A scanner with the model that the configuration names, for a file.
@@ -41,7 +44,30 @@ class Models:
                 scorer, calibration = commands.load_model(*key)
                 scorer.batch_windows = BATCH_WINDOWS
                 self._loaded[key] = (scorer, calibration)
+                gc.collect()
+                gc.freeze()  # a model's tables need not be walked through again and again
             return Scanner(*self._loaded[key], ScanOptions.of(config, path))
+
+    def cache(self, config: Config) -> Cache | None:
+        """The store of what was found in files, the command line's; for the worker's thread alone.
+
+        Raises:
+            ModelError: as above.
+        """
+        folder = (config.cache_dir or default_folder()) if config.cache else None
+        if folder is None:
+            return None
+        key = (folder, config.model_folder)
+        if key not in self._caches:
+            identity, _ = commands.identify_model(config.model_folder)
+            self._caches[key] = Cache(folder, f"{identity} {code_fingerprint()}")
+        return self._caches[key]
+
+    def close_caches(self) -> None:
+        """Writes what is not written yet; on the worker's thread, once files were scanned."""
+        for cache in self._caches.values():
+            cache.close()
+        self._caches.clear()
 
     def clear(self) -> None:
         """Forgets all models, so that they are read again."""

@@ -75,6 +75,7 @@ class Workspace:
                         yield uri, found
                 progress.report(done, len(paths))
         finally:
+            self._server.analyst.files_done()
             progress.end()
 
     async def push(self) -> tuple[int, int]:
@@ -103,6 +104,7 @@ class Workspace:
         if uri not in self._sent or path is None or uri in self._server.store.documents:
             return
         found = await self._of_file(uri, path)
+        self._server.analyst.files_done()
         self._server.show(uri, None, [] if found is None else found.diagnostics)
 
     def _paths(self) -> list[str]:

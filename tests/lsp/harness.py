@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import os
 import sys
@@ -29,6 +30,8 @@ class Editor(LanguageClient):
         self.published: asyncio.Queue[types.PublishDiagnosticsParams] = asyncio.Queue()
         self.said: asyncio.Queue[str] = asyncio.Queue()
         self.asked: asyncio.Queue[str] = asyncio.Queue()
+        self.states: asyncio.Queue[str] = asyncio.Queue()
+        self.cancels = False
         self.progressed: list[dict[str, Any]] = []
         self.config: object = None
         self.revealed: list[types.ShowDocumentParams] = []
@@ -74,7 +77,16 @@ class Editor(LanguageClient):
             types.CodeActionContext(diagnostics),
         )
         found = await asyncio.wait_for(self.text_document_code_action_async(params), PATIENCE_S)
-        return list(found or [])
+        return [_action(one) for one in found or []]
+
+    async def actions_at(self, uri: str, line: int, character: int) -> list[Any]:
+        """Code actions at a place, of which the client knows no diagnostics."""
+        at = types.Position(line, character)
+        params = types.CodeActionParams(
+            types.TextDocumentIdentifier(uri), types.Range(at, at), types.CodeActionContext([])
+        )
+        found = await asyncio.wait_for(self.text_document_code_action_async(params), PATIENCE_S)
+        return [_action(one) for one in found or []]
 
     async def hover_at(self, uri: str, line: int, character: int) -> types.Hover | None:
         """What a hover shows."""
@@ -87,6 +99,14 @@ class Editor(LanguageClient):
         """The answer to a command."""
         params = types.ExecuteCommandParams(name, list(arguments))
         return await asyncio.wait_for(self.workspace_execute_command_async(params), PATIENCE_S)
+
+
+def _action(given: Any) -> types.CodeAction:
+    """A code action; the client's library takes one that holds a command for a command."""
+    if isinstance(given, types.CodeAction):
+        return given
+    command = types.Command(**ast.literal_eval(given.command))
+    return types.CodeAction(given.title, types.CodeActionKind.QuickFix, command=command)
 
 
 def _position(place: Any) -> types.Position:
@@ -109,6 +129,13 @@ def make_editor() -> Editor:
     def progress(params: types.ProgressParams) -> None:
         assert isinstance(params.value, dict)
         editor.progressed.append(params.value)
+        if editor.cancels and params.value["kind"] == "report":
+            editor.window_work_done_progress_cancel(
+                types.WorkDoneProgressCancelParams(token=params.token)
+            )
+
+    def status(params: Any) -> None:
+        editor.states.put_nowait(params.state)
 
     def refreshed(name: str) -> Callable[..., None]:
         def note(*_: object) -> None:
@@ -127,6 +154,7 @@ def make_editor() -> Editor:
     editor.feature(types.WINDOW_SHOW_MESSAGE)(said)
     editor.feature(types.WORKSPACE_CONFIGURATION)(configuration)
     editor.feature(types.PROGRESS)(progress)
+    editor.feature("codemlm/status")(status)
     editor.feature(types.WINDOW_SHOW_DOCUMENT)(show)
     editor.feature(types.WINDOW_WORK_DONE_PROGRESS_CREATE)(nothing)
     editor.feature(types.CLIENT_REGISTER_CAPABILITY)(nothing)
@@ -205,11 +233,13 @@ async def serving(
     folders: tuple[Path, ...] = (),
     config: object = None,
     command: list[str] | None = None,
+    cache: Path | None = None,
 ) -> AsyncIterator[Editor]:
-    """An editor whose server is started, and shut down in the end."""
+    """An editor whose server is started, and shut down in the end; the cache is the tests' own."""
     editor = make_editor()
     editor.config = config
-    await editor.start_io(*(command or server_command()), env=environment())
+    folder = os.environ["CODEMLM_CACHE_DIR"] if cache is None else str(cache)
+    await editor.start_io(*(command or server_command()), env=environment(CODEMLM_CACHE_DIR=folder))
     params = types.InitializeParams(
         capabilities=can,
         initialization_options={"debounceMs": 0, **(options or {})},

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
 from lsprotocol import types
 
-from tests.lsp.harness import BUG, capabilities, serving
+from tests.lsp.harness import BUG, PATIENCE_S, capabilities, server_command, serving
 
 pytestmark = pytest.mark.asyncio
 URI = "file:///outside/area.py"
@@ -117,6 +118,51 @@ async def test_every_suggestion_is_a_fix_and_findings_can_be_silenced() -> None:
         assert await editor.shown(URI) == []
         assert "variable-misuse" in await editor.command("codemlm.explain", "CM101")
         assert "CM101" in await editor.said.get()
+
+
+async def test_what_the_baseline_knows_is_not_shown_and_the_lightbulb_adds_to_it(
+    tmp_path: Path,
+) -> None:
+    path, baseline = tmp_path / "area.py", tmp_path / "known.json"
+    path.write_text(BUG)
+    (tmp_path / "codemlm.toml").write_text('baseline = "known.json"\n')
+    uri = path.as_uri()
+    async with serving(folders=(tmp_path,)) as editor:
+        editor.open(uri, BUG + BUG.replace("area", "girth"))
+        found = await editor.shown(uri)
+        assert len(found) == 2
+        actions = await editor.actions(uri, found)
+        assert [action.title for action in actions][-2:] == ["Add to the baseline", "Explain CM101"]
+        command = actions[-2].command
+        assert await editor.command(command.command, *command.arguments) is True
+        assert [d.range.start.line for d in await editor.shown(uri)] == [3]
+        (entry,) = json.loads(baseline.read_text())["findings"]
+        assert (entry["path"], entry["rule"]) == ("area.py", "CM101")
+        assert await editor.command(command.command, uri, "no such finding") is False
+        assert await editor.command(command.command, uri) is False
+        closed = types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(uri))
+        editor.text_document_did_close(closed)
+        assert await editor.command("codemlm.scanWorkspace") == {"findings": 0, "files": 1}
+        editor.open(uri, BUG)
+        assert await editor.shown(uri, lambda p: p.version == 1) == []
+        baseline.unlink()  # behind the server
+        change = types.FileEvent(baseline.as_uri(), types.FileChangeType.Deleted)
+        editor.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([change]))
+        assert len(await editor.shown(uri)) == 1
+        baseline.write_text("{")
+        editor.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([change]))
+        await editor.shown(uri, lambda p: not p.diagnostics)
+        while "make it anew with --write-baseline" not in await editor.said.get():
+            pass
+
+
+async def test_without_a_baseline_nothing_is_added_to_one() -> None:
+    async with serving() as editor:
+        editor.open(URI, BUG)
+        found = await editor.shown(URI)
+        titles = [action.title for action in await editor.actions(URI, found)]
+        assert "Add to the baseline" not in titles
+        assert await editor.command("codemlm.addToBaseline", URI, "x") is False
 
 
 async def test_hover_shows_the_distribution() -> None:
@@ -310,3 +356,47 @@ async def test_configuration_files_hold_and_may_change(tmp_path: Path) -> None:
         editor.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([change]))
         assert "unknown key 'ignores'; did you mean 'ignore'?" in await editor.said.get()
         assert len(await editor.shown(first.as_uri())) == 1
+
+
+async def test_status_is_told_to_clients_that_want_it(tmp_path: Path) -> None:
+    can = capabilities()
+    can.experimental = {"codemlmStatus": True}
+    async with serving(can) as editor:
+        editor.open(URI, BUG)
+        assert await asyncio.wait_for(editor.states.get(), PATIENCE_S) == "ready"
+        editor.protocol.notify("codemlm/visible", {"uris": [URI, 7]})
+        editor.change(URI, 2, "x = 1\n")
+        assert await asyncio.wait_for(editor.states.get(), PATIENCE_S) == "ready"
+    command = server_command("codemlm", "--model", str(tmp_path))
+    async with serving(can, command=command) as editor:
+        editor.open(URI, BUG)
+        assert await asyncio.wait_for(editor.states.get(), PATIENCE_S) == "error"
+
+
+async def test_the_model_is_shown() -> None:
+    async with serving() as editor:
+        facts = await editor.command("codemlm.showModel")
+        assert "error" not in facts
+        said = await asyncio.wait_for(editor.said.get(), PATIENCE_S)
+        assert all(f"{name}: {value}" in said for name, value in facts.items())
+
+
+async def test_a_scan_of_the_workspace_can_be_cancelled(tmp_path: Path) -> None:
+    for number in range(300):
+        (tmp_path / f"bug{number}.py").write_text(BUG)
+    async with serving(capabilities(), folders=(tmp_path,)) as editor:
+        editor.cancels = True
+        answer = await editor.command("codemlm.scanWorkspace")
+        assert answer["files"] < 300
+        assert editor.progressed[-1]["kind"] == "end"
+
+
+async def test_settings_of_a_restart_are_read_again(tmp_path: Path) -> None:
+    (tmp_path / "codemlm.toml").write_text('ignore = ["CM101"]\n')
+    uri = (tmp_path / "a.py").as_uri()
+    async with serving(folders=(tmp_path,)) as editor:
+        editor.open(uri, BUG)
+        assert await editor.shown(uri) == []
+        (tmp_path / "codemlm.toml").unlink()
+        await editor.command("codemlm.restart")
+        assert len(await editor.shown(uri)) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from lsprotocol import types
 
+from codemlm.backend import default_model_path
 from tests.lsp.harness import (
     BUG,
     PATIENCE_S,
@@ -152,12 +154,95 @@ async def test_tcp_serves_one_client_and_ends_with_it() -> None:
 
 
 @pytest.mark.asyncio
-async def test_two_servers_at_once() -> None:
-    async with serving() as one, serving() as two:
+@pytest.mark.parametrize("damage", ["cut", "changed", "no manifest", "another version"])
+async def test_a_corrupt_model_is_told_and_the_server_stays(tmp_path: Path, damage: str) -> None:
+    model = default_model_path()
+    for name in ("manifest.json", "tokenizer.json", "model.onnx"):
+        shutil.copyfile(model / name, tmp_path / name)
+    graph, manifest = tmp_path / "model.onnx", tmp_path / "manifest.json"
+    content = graph.read_bytes()
+    if damage == "cut":
+        graph.write_bytes(content[:1000])
+    elif damage == "changed":
+        graph.write_bytes(content[:1000] + bytes([content[1000] ^ 1]) + content[1001:])
+    elif damage == "no manifest":
+        manifest.write_text("{")
+    else:
+        manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 999'))
+    async with serving(command=server_command("codemlm", "--model", str(tmp_path))) as editor:
+        editor.open(URI, BUG)
+        assert await editor.shown(URI) == []
+        said = await asyncio.wait_for(editor.said.get(), PATIENCE_S)
+        assert str(tmp_path) in said
+        assert await editor.hover_at(URI, 1, 13) is None
+        assert await editor.actions_at(URI, 1, 13) == []
+        for name in ("manifest.json", "model.onnx"):  # mended on disk
+            shutil.copyfile(model / name, tmp_path / name)
+        editor.change(URI, 2, "def area(rows, cols):\n    return rwos\n")
+        await editor.shown(URI, lambda p: p.version == 2)
+        await editor.command("codemlm.restart")
+        assert len(await editor.shown(URI, lambda p: bool(p.diagnostics))) == 1
+
+
+@pytest.mark.asyncio
+async def test_two_servers_at_once_on_one_cache(tmp_path: Path) -> None:
+    project, cache = tmp_path / "project", tmp_path / "cache"
+    project.mkdir()
+    for number in range(20):
+        (project / f"bug{number}.py").write_text(BUG.replace("area", f"area{number}"))
+    both = (serving(folders=(project,), cache=cache) for _ in range(2))
+    async with next(both) as one, next(both) as two:
         for editor in (one, two):
             editor.open(URI, BUG)
         for editor in (one, two):
             assert len(await editor.shown(URI)) == 1
+        scans = [editor.command("codemlm.scanWorkspace") for editor in (one, two)]
+        assert await asyncio.gather(*scans) == [{"findings": 20, "files": 20}] * 2
+        assert await one.command("codemlm.scanWorkspace") == {"findings": 20, "files": 20}
+    assert (cache / "findings-1.db").stat().st_size > 0
+    async with serving(folders=(project,), cache=cache) as third:
+        assert await third.command("codemlm.scanWorkspace") == {"findings": 20, "files": 20}
+
+
+@pytest.mark.asyncio
+async def test_a_damaged_cache_is_made_anew(tmp_path: Path) -> None:
+    project, cache = tmp_path / "project", tmp_path / "cache"
+    for folder in (project, cache):
+        folder.mkdir()
+    (project / "bug.py").write_text(BUG)
+    (cache / "findings-1.db").write_bytes(b"no database" * 1000)
+    async with serving(folders=(project,), cache=cache) as editor:
+        assert await editor.command("codemlm.scanWorkspace") == {"findings": 1, "files": 1}
+
+
+@pytest.mark.asyncio
+async def test_huge_and_binary_files_cost_nothing_and_break_nothing(tmp_path: Path) -> None:
+    (tmp_path / "huge.py").write_text("x = 1\n" * 300_000)
+    (tmp_path / "binary.py").write_bytes(bytes(range(256)) * 100)
+    (tmp_path / "deep.py").write_text("(" * 20_000 + ")" * 20_000 + "\n")
+    (tmp_path / "bug.py").write_text(BUG)
+    async with serving(folders=(tmp_path,)) as editor:
+        assert (await editor.command("codemlm.scanWorkspace"))["findings"] == 1
+        for name, text in (("huge.py", "x = 1\n" * 300_000), ("deep.py", "(" * 20_000)):
+            uri = (tmp_path / name).as_uri()
+            editor.open(uri, text)
+            assert await editor.shown(uri) == []
+        editor.open(URI, BUG)
+        assert len(await editor.shown(URI)) == 1
+
+
+@pytest.mark.asyncio
+async def test_files_that_change_on_disk_behind_an_open_text_play_no_part(tmp_path: Path) -> None:
+    path = tmp_path / "area.py"
+    path.write_text(BUG)
+    async with serving(folders=(tmp_path,)) as editor:
+        editor.open(path.as_uri(), BUG)
+        assert len(await editor.shown(path.as_uri())) == 1
+        path.unlink()
+        gone = types.FileEvent(path.as_uri(), types.FileChangeType.Deleted)
+        editor.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([gone]))
+        editor.change(path.as_uri(), 2, ((0, 0), (0, 0), "\n"))
+        assert len(await editor.shown(path.as_uri(), lambda p: p.version == 2)) == 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codemlm.calibration import Calibration
+from codemlm.alternatives import Context
+from codemlm.calibration import Calibration, model_features
 from codemlm.scanner import FileResult, Scanner, ScanOptions
 from codemlm.scoring import Scorer
 from codemlm.session import Session, SupersededError, View
@@ -141,3 +142,56 @@ def test_a_scan_that_is_superseded_leaves_the_session_whole() -> None:
     view = session.scan(text_of(SAMPLE))
     assert isinstance(view, View)
     assert essence(view.result) == essence(make_scanner().scan_source(text_of(SAMPLE)))
+
+
+LONG = "import os\n\n" + "\n".join(
+    SAMPLE.replace("Grid", f"Grid{n}").replace("resize", f"resize{n}") for n in range(6)
+)
+
+
+def test_a_first_look_comes_before_windows_that_only_moved() -> None:
+    session = Session(make_scanner())
+    early: list[View] = []
+    session.scan(text_of(LONG), early=early.append)
+    assert early == []  # there is nothing to go by yet
+    edited = LONG.replace("import os\n", "import os\nLIMIT = 10\n", 1)
+    passes: list[int] = []
+
+    def look(first: View) -> None:
+        early.append(first)
+        passes.append(session.scorer.passes)
+
+    view = session.scan(text_of(edited), early=look)
+    assert isinstance(view, View)
+    (first,) = early
+    assert session.scorer.passes > passes[0], "a name in the reach of all concerns every window"
+    assert first.parsed.source == view.parsed.source == edited.encode()
+    assert first.scores.keys() == view.scores.keys()
+    place = edited.encode().index(b"LIMIT")
+    for leaf, score in view.scores.items():
+        if abs(int(view.parsed.starts[leaf]) - place) < 40:
+            assert first.scores[leaf] == score, "what holds the edit is not put off"
+    assert essence(view.result) == essence(make_scanner().scan_source(text_of(edited)))
+
+
+def test_without_much_to_wait_for_there_is_no_first_look() -> None:
+    session, early = Session(make_scanner()), list[View]()
+    session.scan(text_of(LONG), early=early.append)
+    session.scan(text_of(LONG.replace("return default", "return row", 1)), early=early.append)
+    assert early == []
+
+
+def test_what_is_recalled_of_a_leaf_is_what_is_possible_there() -> None:
+    session, drawn = Session(make_scanner()), random.Random(3)
+    source = SAMPLE
+    for _ in range(40):
+        word = drawn.choice(["cols", "import cols\n", "self.total\n", "rows.limit\n", "fill=1, "])
+        source = edit(source, drawn.randrange(len(source)), drawn.choice([0, 0, 4]), word)
+        view = session.scan(text_of(source))
+        assert isinstance(view, View)
+        context = Context(view.parsed, session.scorer.common)
+        for score in view.scores.values():
+            found, features = session.scanner.recollection.of(context, score)  # type: ignore[union-attr]
+            assert found == context.possible(score.leaf, score.alternatives)
+            role = view.parsed.leaf_roles[score.leaf]
+            assert features == (model_features(role, score, found) if found else ())
