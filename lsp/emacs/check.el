@@ -39,7 +39,9 @@
        (coding-system-for-write 'utf-8)
        (python-indent-guess-indent-offset nil)
        (eglot-autoshutdown t)
-       (eglot-sync-connect 60)
+       (eglot-connect-timeout check-patience)
+       (eglot-sync-connect check-patience)
+       (jsonrpc-default-request-timeout check-patience)
        (given (getenv "CODEMLM_SERVER")))
   (when given
     (setq codemlm-command (split-string given)))

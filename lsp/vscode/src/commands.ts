@@ -15,7 +15,7 @@ const HANDLERS: Record<string, readonly [label: string, run: Handler]> = {
     (c) => c.work('codemlm.scanWorkspace'),
   ],
   'codemlm.server.toggleHeatMap': ['$(flame) Toggle the heat map', toggleHeatMap],
-  'codemlm.server.showModel': ['$(info) Show the model', (c) => c.execute('codemlm.showModel')],
+  'codemlm.server.showModel': ['$(info) Show the model', showModel],
   'codemlm.server.showOutput': ['$(output) Show output', (c) => c.output.show()],
 };
 
@@ -33,6 +33,18 @@ async function showMenu(): Promise<void> {
   if (chosen !== undefined) {
     await commands.executeCommand(chosen.command);
   }
+}
+
+/** The server's own message is cut after a line; all of it goes to the output. */
+async function showModel(controller: Controller): Promise<unknown> {
+  const facts = await controller.execute('codemlm.showModel');
+  if (typeof facts === 'object' && facts !== null) {
+    for (const [name, value] of Object.entries(facts)) {
+      controller.output.info(`${name}: ${value}`);
+    }
+    controller.output.show();
+  }
+  return facts;
 }
 
 /** The heat map is made of inlay hints, which may be off. */

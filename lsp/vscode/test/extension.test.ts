@@ -203,6 +203,8 @@ describe('with the real server', { skip }, () => {
     assert.equal(await commands.executeCommand('codemlm.server.toggleHeatMap'), false);
     const facts = (await commands.executeCommand('codemlm.server.showModel')) as object;
     assert.ok(Object.keys(facts).length > 3);
+    assert.ok(editor.log.some((line) => line.startsWith('name: codemlm')));
+    assert.equal(editor.log.at(-1), 'shown');
   });
 
   test('a model that is not there turns the status red', PATIENCE, async () => {
