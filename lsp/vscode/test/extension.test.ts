@@ -13,7 +13,7 @@ import { type CodeAction, EventEmitter, Uri, commands, renew } from './vscode';
 
 const SERVER = process.env['CODEMLM'] ?? 'codemlm';
 const BUG = 'def area(length, width):\n    return "😀", lenght * width\n';
-const PATIENCE = { timeout: 60_000 };
+const PATIENCE = { timeout: 240_000 }; // only a server that hangs takes so long
 
 let editor = renew();
 let folder = '';
