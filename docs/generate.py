@@ -64,7 +64,7 @@ What is no finding, whatever the model says. Each filter has a name, and can be 
 """.strip()
 
 
-KEYS_OF_SCANS = frozenset({"max-per-kloc", "output-format", "baseline", "cache", "cache-dir"})
+KEYS_OF_SCANS = frozenset({"max-per-kloc", "output-format", "cache", "cache-dir"})
 """Keys of the configuration that mean nothing to the language server."""
 
 _TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}

@@ -11,8 +11,9 @@ from lsprotocol import types
 from codemlm.config import DEFAULTS, Config
 from codemlm.errors import ModelError
 from codemlm.scanner import Scanner
-from codemlm_lsp.analysis import Analyst, Models
+from codemlm_lsp.analysis import Analyst
 from codemlm_lsp.documents import Store
+from codemlm_lsp.models import Models
 from codemlm_lsp.settings import Settings
 from codemlm_lsp.worker import Debouncer, LoopClock, Worker
 from tests.cli.fake import load
@@ -48,10 +49,11 @@ class Changing(Models):
 
 
 async def test_a_model_that_is_replaced_while_it_is_loaded_is_not_used() -> None:
-    store, worker = Store(), Worker("test")
+    store, worker, asker = Store(), Worker("test"), Worker("test-asker")
     analyst = Analyst(
         store,
         worker,
+        asker,
         Debouncer(LoopClock()),
         settings_for=lambda _: Settings(),
         config_for=lambda _: DEFAULTS,
@@ -66,6 +68,7 @@ async def test_a_model_that_is_replaced_while_it_is_loaded_is_not_used() -> None
         known = await asyncio.wait_for(analyst.current(URI), PATIENCE_S)
     finally:
         worker.stop()
+        asker.stop()
     assert known is not None
     assert isinstance(known.outcome, ModelError)
 

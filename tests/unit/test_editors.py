@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from codemlm.config import KEYS
-from codemlm_lsp.handlers import COMMANDS
+from codemlm_lsp.commands import COMMANDS
 from codemlm_lsp.settings import Settings, parse_settings
 from tests.unit.test_docs import generator
 
