@@ -1,6 +1,7 @@
 """Writes the parts of the documentation that the code knows: rules, filters, keys, the tour.
 
-    python docs/generate.py          the pages of rules and filters, the configuration reference
+    python docs/generate.py          the pages of rules and filters, the configuration reference,
+                                     and the settings of the VS Code extension
     python docs/generate.py --tour   and what the commands of tour.md print, by the shipped model
 
 A test compares the former with the files, so that they cannot go stale.
@@ -24,14 +25,28 @@ from typing import Any
 
 from codemlm.config import DEFAULTS, KEYS
 from codemlm.config_command import value_of
-from codemlm.config_kinds import FORMATS, toml_of
+from codemlm.config_kinds import (
+    CODES,
+    CODES_BY_GLOB,
+    COUNT,
+    FLAG,
+    FORMATS,
+    GLOBS,
+    PATH,
+    PROBABILITIES,
+    Kind,
+    toml_of,
+)
 from codemlm.filters import ALL_FILTERS
 from codemlm.rule_pages import rule_markdown
 from codemlm.rules import RULES
+from codemlm_lsp.settings import Settings
 
 DOCS = Path(__file__).parent
 FILTERS_RUN = DOCS.parent / "benchmarks" / "runs" / "filters.json"
 """What `benchmarks/filters.py` measured."""
+MANIFEST = "../lsp/vscode/package.json"
+"""Of the VS Code extension, by its path in `docs`."""
 _COMMAND = re.compile(r"(```console\n\$ )(codemlm [^\n]*)\n.*?(?=```)", re.DOTALL)
 
 _INTRODUCTION = """
@@ -50,6 +65,68 @@ all but `broken`.
 """.strip()
 
 
+KEYS_OF_SCANS = frozenset({"max-per-kloc", "output-format", "cache", "cache-dir"})
+"""Keys of the configuration that mean nothing to the language server."""
+
+_TEXTS: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+_SCHEMAS: dict[Kind, dict[str, Any]] = {
+    CODES: _TEXTS,
+    GLOBS: _TEXTS,
+    CODES_BY_GLOB: {"type": "object", "additionalProperties": _TEXTS},
+    PROBABILITIES: {
+        "type": ["number", "object"],
+        "minimum": 0,
+        "maximum": 1,
+        "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
+    },
+    COUNT: {"type": "integer", "minimum": 1},
+    FLAG: {"type": "boolean"},
+    PATH: {"type": "string"},
+}
+"""What VS Code lets a user write for a value of each kind."""
+_UNSET = "Not set: what `codemlm.toml` or `pyproject.toml` says."
+
+SERVER_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
+    "debounce-ms": (
+        {"type": "integer", "minimum": 0, "maximum": 60_000},
+        "Pause in typing, in milliseconds, after which a text is scanned.",
+    ),
+    "heat-map": (
+        {"type": "boolean"},
+        "Show how likely each doubtful token is, as an inlay hint behind it.",
+    ),
+    "code-lens": (
+        {"type": "boolean"},
+        "Show each function's most surprising token above it.",
+    ),
+    "workspace-diagnostics": (
+        {"type": "boolean"},
+        "Scan all files of the workspace, not only open ones.",
+    ),
+}
+"""Settings of the language server that are no keys of the configuration: schema, and what for."""
+
+_EXTENSION_SETTINGS: dict[str, dict[str, Any]] = {
+    "codemlm.path": {
+        "type": "string",
+        "default": "",
+        "scope": "machine-overridable",
+        "markdownDescription": "Command or interpreter that runs codemlm. `~`, "
+        "`${workspaceFolder}`, `${userHome}` and `${env:NAME}` are replaced. Empty: the "
+        "interpreter that the Python extension has selected, if codemlm is installed there, else "
+        "the `codemlm` on `PATH`.",
+    },
+    "codemlm.trace.server": {
+        "type": "string",
+        "enum": ["messages", "verbose"],
+        "default": "messages",
+        "scope": "window",
+        "markdownDescription": "What the output shows of messages between VS Code and the server, "
+        "while its log level (*Developer: Set Log Level...*) is *Trace*.",
+    },
+}
+
+
 def pages() -> dict[str, str]:
     """Every generated page by its path in `docs`."""
     found = {f"rules/{rule.code}.md": rule_markdown(rule) for rule in RULES.values()}
@@ -57,7 +134,36 @@ def pages() -> dict[str, str]:
     found["configuration.md"] = "\n".join(_configuration()) + "\n"
     measured = json.loads(FILTERS_RUN.read_text("utf-8")) if FILTERS_RUN.exists() else None
     found["filters.md"] = "\n".join(filters(measured)) + "\n"
+    manifest = json.loads((DOCS / MANIFEST).read_text("utf-8"))
+    manifest["contributes"]["configuration"]["properties"] = vscode_settings()
+    found[MANIFEST] = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     return found
+
+
+def vscode_settings() -> dict[str, dict[str, Any]]:
+    """The extension's own settings, those of the server alone, and the configuration's keys."""
+    found = dict(_EXTENSION_SETTINGS)
+    for name, (schema, text) in SERVER_SETTINGS.items():
+        default = getattr(Settings(), name.replace("-", "_"))
+        more = {"default": default, "scope": "resource", "markdownDescription": text}
+        found[_setting(name)] = schema | more
+    for key in KEYS.values():
+        if key.name in KEYS_OF_SCANS:
+            continue
+        schema = _SCHEMAS[key.kind]
+        types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        found[_setting(key.name)] = schema | {
+            "type": [*types, "null"],
+            "default": None,
+            "scope": "resource",
+            "markdownDescription": f"{key.help} {_UNSET}",
+        }
+    return found
+
+
+def _setting(name: str) -> str:
+    """A key's name in VS Code: ``min-confidence`` is ``codemlm.minConfidence`` there."""
+    return "codemlm." + re.sub("-(.)", lambda match: match[1].upper(), name)
 
 
 def filters(measured: dict[str, Any] | None) -> Iterator[str]:

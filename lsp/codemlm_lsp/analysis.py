@@ -144,10 +144,9 @@ class Analyst:
         """Scans everything again: settings have changed, or, with ``models``, models too."""
         self.generation += 1
         if models:
-            self.worker.submit(Urgency.ASKED, self.models.clear)
+            self.worker.submit(Urgency.ASKED, partial(self._forget, list(self._units.values())))
         for unit, state in self._units.items():
             state.known = None
-            state.session = None if models else state.session
             self.changed(unit, at_once=True)
 
     def latest(self, unit: str) -> Known | None:
@@ -307,6 +306,12 @@ class Analyst:
         new = self.baselines.only_new(config.baseline, outcome.result)
         view = replace(outcome, result=new)
         return Known(snapshot, view, generation, is_final, outcome.result, config.baseline)
+
+    def _forget(self, states: list[_Unit]) -> None:
+        """On the worker, where a scan that was at work may have just loaded the old model."""
+        self.models.clear()
+        for state in states:
+            state.session = None
 
     def _is_left_out(self, path: str, config: Config) -> bool:
         """Whether no scan of its workspace folder would read a file; .gitignore plays no part."""

@@ -56,7 +56,8 @@ def initialize(ls: CodemlmServer, params: types.InitializeParams) -> None:
             identifier="codemlm",
         )
         ls.feature(types.TEXT_DOCUMENT_DIAGNOSTIC, options)(document_diagnostic)
-        ls.feature(types.WORKSPACE_DIAGNOSTIC)(workspace_diagnostic)
+        if settings.workspace_diagnostics:  # else pygls would offer them, and clients ask for them
+            ls.feature(types.WORKSPACE_DIAGNOSTIC)(workspace_diagnostic)
 
 
 async def initialized(ls: CodemlmServer, params: types.InitializedParams) -> None:

@@ -35,6 +35,7 @@ class Editor(LanguageClient):
         self.progressed: list[dict[str, Any]] = []
         self.config: object = None
         self.revealed: list[types.ShowDocumentParams] = []
+        self.offered = types.ServerCapabilities()
 
     async def shown(
         self, uri: str, wanted: Callable[[types.PublishDiagnosticsParams], bool] = lambda _: True
@@ -245,7 +246,8 @@ async def serving(
         initialization_options={"debounceMs": 0, **(options or {})},
         workspace_folders=[types.WorkspaceFolder(f.as_uri(), f.name) for f in folders],
     )
-    await asyncio.wait_for(editor.initialize_session(params), PATIENCE_S)
+    answer = await asyncio.wait_for(editor.initialize_session(params), PATIENCE_S)
+    editor.offered = answer.capabilities
     try:
         yield editor
     finally:

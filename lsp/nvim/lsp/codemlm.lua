@@ -1,5 +1,5 @@
--- Neovim 0.11 and later: put this folder on 'runtimepath' (or copy the file to
--- ~/.config/nvim/lsp/) and add `vim.lsp.enable("codemlm")` to init.lua.
+-- Neovim 0.11 and later: copy this file to ~/.config/nvim/lsp/ (or put this folder on
+-- 'runtimepath'), and add `vim.lsp.enable("codemlm")` to init.lua.
 -- Neovim 0.9 and 0.10: see README.md beside this folder.
 return {
   cmd = { "codemlm", "server" },
