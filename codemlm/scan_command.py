@@ -284,7 +284,7 @@ def _scan_all(request: ScanRequest, steps: _Steps, scanner: Scanner, reporter: R
         progress.clear()
     if shows:
         reporter.finish(summary)
-    if steps.fixer is not None:
+    if steps.fixer is not None and not request.quiet:
         steps.fixer.finish()
     return summary
 
@@ -296,7 +296,10 @@ def _fixer(request: ScanRequest, out: TextIO) -> Fixer | None:
         return None
     # A diff shows everything that could be done: nothing is written.
     return Fixer(
-        out if request.diff else None, unsafe=request.diff or request.unsafe_fixes, say=say
+        out if request.diff else None,
+        unsafe=request.diff or request.unsafe_fixes,
+        say=say,
+        color=wants_color(request.color, out),
     )
 
 
