@@ -45,7 +45,7 @@ MOUNTED = {
     ),
     "surprise": ("codemlm.questions", "surprise_command", "Show what is odd in changed lines."),
     "train": ("codemlm.train.__main__", "main", "Train and export models (needs codemlm[train])."),
-    "corpus": ("codemlm_corpus.cli", "main", "Build training corpora (needs codemlm[corpus])."),
+    "corpus": ("codemlm_corpus.cli", "corpus", "Build training corpora (needs codemlm[corpus])."),
     "server": ("codemlm_lsp.command", "server_command", "Serve an editor (LSP)."),
     "eval": ("codemlm.evaluation.command", "eval_command", "Measure a model on known bugs."),
 }

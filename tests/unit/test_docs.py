@@ -165,4 +165,5 @@ def test_the_hook_is_as_conventions_want_it() -> None:
     assert hook["entry"] == "codemlm scan"
     assert hook["args"] == ["--force-exclude"]
     assert hook["require_serial"] is True
-    assert {"python", "pyi"} <= set(hook["types_or"])
+    assert hook["types_or"] == ["python", "pyi", "jupyter"]
+    assert not {"--fix", "--unsafe-fixes", "--watch"} & {*hook["entry"].split(), *hook["args"]}
