@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from codemlm.errors import UsageError
+from codemlm.help import Command
 from codemlm.options import config_layers, config_options
 from codemlm.terminal import ProgressLine, default_threads, utf8_path, wants_color, width_of
 
@@ -27,7 +28,7 @@ LEAST_FILES = 5
 """With fewer files there is nothing to draw samples from."""
 
 
-@click.command("calibrate")
+@click.command("calibrate", cls=Command)
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @click.option(
     "--files",
@@ -54,7 +55,12 @@ LEAST_FILES = 5
     help="Wanted findings in 1,000 lines of the code as it is.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything random."
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    show_default=True,
+    help="Seed of everything random.",
 )
 @click.option("--write", is_flag=True, help="Set min-confidence to that in the configuration file.")
 @click.option("--html", "html_path", type=click.Path(), metavar="FILE", help="Write a page, too.")

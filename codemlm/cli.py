@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ import click
 
 from codemlm import __version__
 from codemlm.errors import CodemlmError, UsageError
-from codemlm.options import OUTPUT_OPTIONS, config_options, config_request
+from codemlm.help import Command, Group
+from codemlm.options import OUTPUT_OPTIONS, STDIN_OPTION, config_options, config_request
 from codemlm.terminal import use_utf8
 
 ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
@@ -37,24 +39,39 @@ EXTRAS = {
 """Packages that come with an extra, and which."""
 
 MOUNTED = {
-    "explain": ("codemlm.questions", "explain_command", "Tell why a place is a finding, or not."),
+    "explain": ("codemlm.questions", "explain_command", "Tells why a place is a finding, or not."),
     "calibrate": (
         "codemlm.calibrate_command",
         "calibrate_command",
-        "Measure confidence on your own code, and find the least one to report.",
+        "Measures confidence on your own code, and finds the least one to report.",
     ),
-    "surprise": ("codemlm.questions", "surprise_command", "Show what is odd in changed lines."),
-    "train": ("codemlm.train.__main__", "main", "Train and export models (needs codemlm[train])."),
-    "corpus": ("codemlm_corpus.cli", "corpus", "Build training corpora (needs codemlm[corpus])."),
-    "server": ("codemlm_lsp.command", "server_command", "Serve an editor (LSP)."),
-    "eval": ("codemlm.evaluation.command", "eval_command", "Measure a model on known bugs."),
+    "surprise": ("codemlm.questions", "surprise_command", "Shows what is odd in changed lines."),
+    "train": (
+        "codemlm.train.__main__",
+        "main",
+        "Trains and exports models (needs codemlm[train]).",
+    ),
+    "corpus": ("codemlm_corpus.cli", "corpus", "Builds training corpora (needs codemlm[corpus])."),
+    "server": (
+        "codemlm_lsp.command",
+        "server_command",
+        "Serves an editor (Language Server Protocol).",
+    ),
+    "eval": ("codemlm.evaluation.command", "eval_command", "Measures a model on known bugs."),
 }
 """Commands of other modules: module, object, and what the overview says of them."""
+
+SECTIONS = {
+    "Look for mistakes": ("scan", "explain", "score", "surprise"),
+    "Set it up": ("calibrate", "config", "rule", "server", "completion", "clean"),
+    "Work on models": ("model", "eval", "train", "corpus"),
+}
+"""Commands as the overview has them; others come after these."""
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """A group whose mounted commands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -67,19 +84,23 @@ class _Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        own = [(n, c.get_short_help_str(90)) for n, c in self.commands.items()]
-        with formatter.section("Commands"):
-            formatter.write_dl([*own, *((n, text) for n, (_, _, text) in MOUNTED.items())])
+    def first_sentence(self, name: str) -> str:
+        """What the overview says of a command: nothing is imported for it."""
+        return MOUNTED[name][2] if name in MOUNTED else super().first_sentence(name)
 
 
-@click.group(cls=_Commands, context_settings=_CONTEXT)
+@click.group(cls=_Commands, sections=SECTIONS, context_settings=_CONTEXT)
 @click.version_option(__version__, prog_name="codemlm")
 def cli() -> None:
-    """Finds the tokens of your code that are probably not what you meant."""
+    """Finds the tokens of your code that are probably not what you meant.
+
+    It reads Python with a language model that is part of the package: offline, on the CPU. Begin
+    with `codemlm scan` in a project; `codemlm explain FILE:LINE` tells more of a finding, and
+    `codemlm COMMAND --help` what a command can do.
+    """
 
 
-@cli.command("scan")
+@cli.command("scan", cls=Command)
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @config_options()
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 although there are findings.")
@@ -89,17 +110,25 @@ def cli() -> None:
     "--since", metavar="REV", help="Report only lines changed since this revision of git."
 )
 @click.option("--staged", is_flag=True, help="Report only lines staged for the next commit.")
-@click.option("--write-baseline", is_flag=True, help="Make all findings known ones (--baseline).")
+@click.option(
+    "--write-baseline",
+    is_flag=True,
+    help="Write all findings to the baseline as known ones.  [default: codemlm-baseline.json]",
+)
 @click.option("--diff", is_flag=True, help="Show what the first suggestions would change.")
-@click.option("--fix", is_flag=True, help="Write suggestions that cannot change what code does.")
-@click.option("--unsafe-fixes", is_flag=True, help="With --fix: write all first suggestions.")
+@click.option("--fix", is_flag=True, help="Make the edits that cannot change what the code does.")
+@click.option("--unsafe-fixes", is_flag=True, help="With --fix: make all first suggestions.")
 @click.option("-w", "--watch", is_flag=True, help="Scan again whenever a file changes.")
 @OUTPUT_OPTIONS
+@STDIN_OPTION
 def scan_command(**given: Any) -> int:
     """Reports the places of files and folders that are probably wrong.
 
     PATH is a file, a folder, or - for standard input; by default the working directory. Exits with
     0 if there are no findings, 1 if there are, and 2 if something could not be scanned.
+
+    CODE is the code of a rule (CM101), or how it begins (CM1); several are parted by commas. GLOB
+    is a pattern as in .gitignore. Options that take either may be given more than once.
     """
     from codemlm import scan_command
 
@@ -125,7 +154,7 @@ def scan_command(**given: Any) -> int:
     )
 
 
-@cli.command("score")
+@cli.command("score", cls=Command)
 @click.argument("file", type=click.Path())
 @click.option(
     "--output-format",
@@ -153,8 +182,13 @@ def scan_command(**given: Any) -> int:
 )
 @config_options("model", "threads")
 @OUTPUT_OPTIONS
+@STDIN_OPTION
 def score_command(**given: Any) -> int:
-    """Shows how likely each leaf of FILE is, and what would be likelier there."""
+    """Shows how likely each leaf of FILE is, and what would be likelier there.
+
+    A leaf is what a parser takes for one piece: a name, an operator, a literal, a keyword. FILE may
+    be - for standard input.
+    """
     from codemlm.commands import Output, ScoreRequest, score
 
     if given["exact"] and given["gate_only"]:
@@ -172,10 +206,10 @@ def score_command(**given: Any) -> int:
     )
 
 
-@cli.command("rule")
+@cli.command("rule", cls=Command)
 @click.argument("code", required=False)
 def rule_command(code: str | None) -> int:
-    """Explains a rule, or lists all of them."""
+    """Explains a rule, by its code or its name, or lists all of them."""
     from codemlm.rule_pages import rule_text
     from codemlm.rules import RULES
 
@@ -191,7 +225,7 @@ def rule_command(code: str | None) -> int:
     return 0
 
 
-@cli.command("config")
+@cli.command("config", cls=Command)
 @click.argument("key", required=False)
 @click.option(
     "--for",
@@ -216,10 +250,10 @@ def config_command(key: str | None, path: str, as_json: bool, **given: Any) -> i
     return 0
 
 
-@cli.command("clean")
+@cli.command("clean", cls=Command)
 @config_options("cache-dir")
 def clean_command(**given: Any) -> int:
-    """Removes the cache of what was found in files."""
+    """Removes the cache of what scans have found."""
     from codemlm.scan_command import clean_cache
 
     click.echo(clean_cache(config_request(given).files().of_folder(".").config))
@@ -229,9 +263,12 @@ def clean_command(**given: Any) -> int:
 @cli.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion_command(shell: str) -> int:
-    """Prints what makes SHELL complete commands and options.
+    r"""Prints what makes SHELL complete commands and options.
 
-    For bash: eval "$(codemlm completion bash)" in ~/.bashrc.
+    \b
+    bash, in ~/.bashrc:  eval "$(codemlm completion bash)"
+    zsh, in ~/.zshrc:    eval "$(codemlm completion zsh)"
+    fish:  codemlm completion fish > ~/.config/fish/completions/codemlm.fish
     """
     from click.shell_completion import get_completion_class
 
@@ -241,12 +278,12 @@ def completion_command(shell: str) -> int:
     return 0
 
 
-@cli.group("model")
+@cli.group("model", cls=Group)
 def model_group() -> None:
-    """About the model."""
+    """Tells where the model comes from, and its figures."""
 
 
-@model_group.command("info")
+@model_group.command("info", cls=Command)
 @config_options("model")
 @click.option("--all", "everything", is_flag=True, help="Training settings and figures, too.")
 def model_info(everything: bool, **given: Any) -> int:
@@ -267,6 +304,8 @@ def main(args: Sequence[str] | None = None) -> int:
     click's own ``main`` is not used: it exits with 1, our code for findings, when a pipe closes.
     """
     use_utf8()
+    # Python's thoughts on what pathspec makes of somebody's .gitignore are not for users.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="pathspec")
     if COMPLETION_VARIABLE in os.environ:
         cli.main(args=None if args is None else list(args), prog_name="codemlm")
     try:

@@ -70,7 +70,7 @@ class Config:
 
     select: tuple[str, ...] = _key((ALL_RULES,), CODES, "Rules that are reported.", "--select")
     extend_select: tuple[str, ...] = _key(
-        (), CODES, "Rules that are reported besides those of `select`.", "--extend-select"
+        (), CODES, "Rules that are reported, too, besides those of `select`.", "--extend-select"
     )
     ignore: tuple[str, ...] = _key(
         (),
@@ -160,7 +160,7 @@ class Config:
     model: str | None = _key(
         None,
         PATH,
-        "Folder of the model.",
+        "Folder of the model that is used.",
         "--model",
         unset="the one that comes with codemlm",
         env="CODEMLM_MODEL",

@@ -85,10 +85,8 @@ class Patterns:
         rest = [line for line in lines if line not in self.names]
         self._spec: GitIgnoreSpec | None = None
         if rest:
-            from pathspec import GitIgnoreSpec
-
             try:
-                self._spec = GitIgnoreSpec.from_lines(rest)
+                self._spec = _compiled(rest)
             except ValueError as error:
                 raise ConfigError(str(error)) from error
 
@@ -328,25 +326,35 @@ def _read_ignore(folder: str) -> list[_IgnoreFile]:
 
 
 def _spec_of(lines: list[str]) -> GitIgnoreSpec | None:
-    from pathspec import GitIgnoreSpec
-
     lines = [line for line in lines if line.strip() and not line.startswith("#")]
     if not lines:
         return None
     try:
-        return GitIgnoreSpec.from_lines(lines)
+        return _compiled(lines)
     except ValueError:
-        return GitIgnoreSpec.from_lines([line for line in lines if _is_pattern(line)])
+        return _compiled([line for line in lines if _is_pattern(line)])
 
 
 def _is_pattern(line: str) -> bool:
-    from pathspec import GitIgnoreSpec
-
     try:
-        GitIgnoreSpec.from_lines([line])
+        _compiled([line])
     except ValueError:
         return False
     return True
+
+
+def _compiled(lines: Sequence[str]) -> GitIgnoreSpec:
+    """Gitignore patterns, ready to match.
+
+    Raises:
+        ValueError: if one is no pattern.
+    """
+    from pathspec import GitIgnoreSpec
+
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except re.error as error:  # pathspec makes regular expressions, and [z-a] is none
+        raise ValueError(f"no gitignore pattern: {error}") from error
 
 
 def _is_ignored(path: str, ignores: list[_IgnoreFile]) -> bool:

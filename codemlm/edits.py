@@ -20,7 +20,7 @@ from codemlm.rules import UNUSED_PRAGMA
 from codemlm.scanner import FileResult
 from codemlm.source import Failure, decode_source
 from codemlm.syntax import parse
-from codemlm.terminal import utf8_path
+from codemlm.terminal import utf8_path, visible
 from codemlm.types import Span
 
 
@@ -128,6 +128,21 @@ def write(result: FileResult, data: bytes, fixed: Fixed) -> str | None:
     except OSError as error:
         return f"it cannot be written ({error.strerror})"
     return None
+
+
+_DIFF_STYLES = (("+++", "1"), ("---", "1"), ("@@", "94"), ("+", "32"), ("-", "31"))
+"""Of lines by how they begin; as git colours them."""
+
+
+def colored(text: str) -> str:
+    """A diff for a terminal: coloured, and with what would steer the terminal shown."""
+    found = []
+    for line in text.split("\n"):
+        style = next((style for start, style in _DIFF_STYLES if line.startswith(start)), None)
+        # A tab stays, and so does the one after a name with a space.
+        shown = "\t".join(map(visible, line.split("\t")))
+        found.append(shown if style is None else f"\x1b[{style}m{shown}\x1b[0m")
+    return "\n".join(found)
 
 
 def diff(path: str, fixed: Fixed) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 from codemlm.explanation import Explanation, Option, Verdict
 from codemlm.feature_words import feature_words
 from codemlm.findings import percent
-from codemlm.frames import CodeFrame, Mark, certainty_style, crop, lay_out, make_console
+from codemlm.frames import MARGIN, CodeFrame, Mark, certainty_style, crop, lay_out, make_console
 from codemlm.positions import LineIndex
 from codemlm.rules import RULES
 from codemlm.terminal import utf8_path, visible
@@ -43,7 +43,7 @@ class ExplanationPrinter:
 
     def print_one(self, path: str, index: LineIndex, one: Explanation) -> None:
         """Prints one explanation."""
-        style = "cyan" if one.verdict is None else certainty_style(one.verdict.finding.confidence)
+        style = MARGIN if one.verdict is None else certainty_style(one.verdict.finding.confidence)
         self.console.print(_header(path, index, one, style))
         for row in CodeFrame(index, [Mark(one.leaf.span, "^", style)], self.width).rows():
             self.console.print(row)
@@ -146,7 +146,7 @@ def _features(one: Explanation, verdict: Verdict) -> Iterator[Text | str]:
     told = [part for part in shares.parts[:NUM_FEATURES] if abs(part.nats) >= LEAST_NATS]
     for part in told:
         words = feature_words(part.feature, part.value, one.leaf.text, shares.against)
-        style = "red" if part.nats > 0 else "green"
+        style = "red" if part.nats > 0 else MARGIN
         yield Text.assemble("  ", (f"{part.nats:+6.2f}", style), f"  {visible(words)}")
     rest = shares.parts[len(told) :]
     if rest:
@@ -174,10 +174,10 @@ def _lines(index: LineIndex, one: Explanation) -> Iterator[Text]:
         yield Text(f"  no line changes them by more than chance does ({context.noise:.2f})")
     gutter = len(str(max((line.line for line in context.lines), default=0)))
     for line in context.lines[:NUM_LINES]:
-        style = "green" if line.change > 0 else "red"
+        style = MARGIN if line.change > 0 else "red"
         code = lay_out(index.line_bytes(line.line).decode("utf-8")).text
         yield Text.assemble(
-            "  ", (f"{line.change:+6.2f}", style), (f"  {line.line:>{gutter}} | ", "blue"), code
+            "  ", (f"{line.change:+6.2f}", style), (f"  {line.line:>{gutter}} | ", MARGIN), code
         )
     if context.lines:
         yield Text(f"  above 0 a line speaks for {shown}, below for {against}", "dim")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
-from codemlm.edits import Fixed, diff, fix, is_safe, write
+from codemlm.edits import Fixed, colored, diff, fix, is_safe, write
 from codemlm.report import counted
 from codemlm.scanner import FileResult
 from codemlm.terminal import utf8_path
@@ -19,10 +19,19 @@ class Fixer:
         out: where diffs are printed; None: the files are written instead.
         unsafe: whether edits that may change what a program does are made too.
         say: prints a line for people.
+        color: whether diffs are for a terminal that shows colours.
     """
 
-    def __init__(self, out: TextIO | None, *, unsafe: bool, say: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        out: TextIO | None,
+        *,
+        unsafe: bool,
+        say: Callable[[str], object],
+        color: bool = False,
+    ) -> None:
         self.out = out
+        self.color = color
         self.unsafe = unsafe
         self.say = say
         self.num_fixed = 0
@@ -47,7 +56,8 @@ class Fixer:
             self.say(f"note: {utf8_path(result.path)}: left alone: {fixed}\n")
             return result
         if self.out is not None:
-            self.out.write(diff(result.path, fixed))
+            text = diff(result.path, fixed)
+            self.out.write(colored(text) if self.color else text)
             return result
         self.num_fixed += len(fixed.applied)
         left = tuple(f for f in result.findings if f not in fixed.applied)

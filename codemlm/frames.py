@@ -24,6 +24,10 @@ from codemlm.types import Span
 
 CONTEXT_LINES = 2
 TAB_CELLS = 4
+# Colours of the palette that can be read on dark and on light backgrounds, with the defaults of the
+# usual terminals: yellow, green and cyan are lost on white, plain blue on black.
+MARGIN = "bright_blue"
+SURE_STYLE, UNSURE_STYLE = "bold red", "bold magenta"
 _ELLIPSIS = "…"
 _LOOK_BACK = 1_000  # code points before a mark that are laid out; lines can be megabytes long
 _FAR_APART = 6  # lines between the places of a swap that still make one frame
@@ -203,7 +207,7 @@ class CodeFrame:
         ]
 
     def _margin(self, number: str = "", code: Text | None = None) -> Text:
-        margin = Text(f"{number:>{self.gutter}} |", "blue")
+        margin = Text(f"{number:>{self.gutter}} |", MARGIN)
         return Text.assemble(margin, " ", code) if code else margin
 
 
@@ -232,7 +236,7 @@ def make_console(out: TextIO, *, color: bool) -> Console:
 
 def certainty_style(confidence: float) -> str:
     """Style of a finding: red for the sure ones."""
-    return "bold red" if confidence >= 0.5 else "bold yellow"
+    return SURE_STYLE if confidence >= 0.5 else UNSURE_STYLE
 
 
 def _header(path: str, index: LineIndex, finding: Finding, *, name: bool = False) -> Text:
@@ -272,7 +276,7 @@ def full_rows(path: str, index: LineIndex, finding: Finding, width: int) -> list
     advice = _help(index, finding)
     if advice:
         gutter = len(rows[1].plain) - 1
-        rows.append(Text.assemble(" " * gutter, ("= help: ", "cyan"), advice))
+        rows.append(Text.assemble(" " * gutter, ("= help: ", MARGIN), advice))
     return [*rows, Text()]
 
 

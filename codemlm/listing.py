@@ -9,16 +9,16 @@ from typing import TextIO
 from rich.text import Text
 
 from codemlm.findings import percent
-from codemlm.frames import crop, lay_out, make_console
+from codemlm.frames import MARGIN, crop, lay_out, make_console
 from codemlm.heatmap import LEVELS, LeafHeat, level_of, worst
 from codemlm.positions import LineIndex
 from codemlm.terminal import utf8_path, visible
 
 STYLES = (
     "bold white on #b91c1c",
-    "black on #f97316",
-    "black on #fbbf24",
-    "black on #fef3c7",
+    "bold black on #f97316",
+    "black on #f59e0b",
+    "black on #fde68a",
 )
 """Of the LEVELS. Every one sets both colours, so that it can be read on any terminal."""
 
@@ -75,10 +75,10 @@ class Listing:
             self.console.print(_legend())
 
     def _print_row(self, number: str, gutter: int, code: Text) -> None:
-        margin = Text(f"{number:>{gutter}} | ", "blue")
+        margin = Text(f"{number:>{gutter}} | ", MARGIN)
         cropped = crop(code, 0, max(16, self.width - gutter - 3))
         self.console.print(
-            Text.assemble(margin, cropped) if code else Text(margin.plain[:-1], "blue")
+            Text.assemble(margin, cropped) if code else Text(margin.plain[:-1], MARGIN)
         )
 
     def _print_note(self, gutter: int, cell: int, heat: LeafHeat) -> None:
@@ -90,7 +90,7 @@ class Listing:
         note = f"^ `{shown}` {percent(heat.likelihood)}; {meant} {percent(best.likelihood)}"
         indent = max(0, min(cell, room - len(note)))
         text = Text(" " * indent + note, "magenta")
-        self.console.print(Text.assemble((f"{'':>{gutter}} | ", "blue"), crop(text, 0, room)))
+        self.console.print(Text.assemble((f"{'':>{gutter}} | ", MARGIN), crop(text, 0, room)))
 
 
 def _styles_by_line(

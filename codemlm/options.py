@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from codemlm import config_kinds as kinds
-from codemlm.config import KEYS, Key, Layer
+from codemlm.config import DEFAULTS, KEYS, Key, Layer
 from codemlm.config_kinds import Kind
 
 if TYPE_CHECKING:
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 Decorator = Callable[..., Any]
 
 _METAVARS: dict[Kind, str] = {
-    kinds.CODES: "CODES",
+    kinds.CODES: "CODE,...",
     kinds.GLOBS: "GLOB",
-    kinds.CODES_BY_GLOB: "GLOB:CODES",
+    kinds.CODES_BY_GLOB: "GLOB:CODE,...",
     kinds.PROBABILITIES: "P|CODE=P",
     kinds.NUMBER: "N",
     kinds.COUNT: "N",
     kinds.PATH: "PATH",
+    kinds.FORMAT: "FORMAT",
 }
 _TYPES: dict[Kind, click.ParamType[Any]] = {
     kinds.NUMBER: click.FLOAT,
@@ -31,6 +32,11 @@ _TYPES: dict[Kind, click.ParamType[Any]] = {
     kinds.FORMAT: click.Choice(list(kinds.FORMATS)),
 }
 _REPEATED = (kinds.CODES, kinds.GLOBS, kinds.CODES_BY_GLOB, kinds.PROBABILITIES)
+_LONG_DEFAULTS = {
+    "select": "all",
+    "exclude": ".git, .venv, build, node_modules and their like; see `codemlm config exclude`",
+}
+"""Defaults in fewer words."""
 _ALIASES = {"output-format": "--format"}
 
 
@@ -83,12 +89,15 @@ def _parameter(key: Key) -> str:
 
 
 def _option(key: Key) -> Decorator:
-    text = key.help
+    name = key.option.removeprefix("--")
+    default = getattr(DEFAULTS, key.name.replace("-", "_"))
     if key.kind is kinds.FLAG:
-        pair = f"{key.option}/--no-{key.option.removeprefix('--')}"
-        return click.option(pair, _parameter(key), default=None, help=text)
-    if key.unset:
-        text += f"  [default: {key.unset}]"
+        text = f"{key.help}  [default: {'on' if default else 'off'}]"
+        return click.option(f"{key.option}/--no-{name}", _parameter(key), default=None, help=text)
+    text = key.help
+    shown = key.unset or _LONG_DEFAULTS.get(key.name) or (default != () and str(default))
+    if shown:
+        text += f"  [default: {shown}]"
     if key.env:
         text += f"  [env: {key.env}]"
     names = [key.option, *([_ALIASES[key.name]] if key.name in _ALIASES else [])]
@@ -148,14 +157,16 @@ OUTPUT_OPTIONS = together(
         show_default=True,
         help="Colours. NO_COLOR and FORCE_COLOR are obeyed.",
     ),
-    click.option(
-        "--stdin-filename",
-        default="<stdin>",
-        metavar="NAME",
-        help="Name of what `-` reads from standard input.",
-    ),
 )
 """Options of commands that print results of files."""
+
+STDIN_OPTION = click.option(
+    "--stdin-filename",
+    default="<stdin>",
+    metavar="NAME",
+    help="Name of what - reads from standard input: for the report, and to find the configuration.",
+)
+"""Of commands that read standard input."""
 
 
 def config_request(given: Mapping[str, Any]) -> ConfigRequest:

@@ -9,7 +9,8 @@ import click
 
 from codemlm import commands
 from codemlm.errors import SourceError, UsageError
-from codemlm.options import OUTPUT_OPTIONS, config_options, config_request
+from codemlm.help import Command
+from codemlm.options import OUTPUT_OPTIONS, STDIN_OPTION, config_options, config_request
 from codemlm.source import Failure, SourceFile, read_source
 from codemlm.terminal import ProgressLine, default_threads, utf8_path, wants_color, width_of
 
@@ -32,16 +33,18 @@ _FORMAT = click.option(
 
 
 # `-:3` is a place, not an option.
-@click.command("explain", context_settings={"ignore_unknown_options": True})
+@click.command("explain", cls=Command, context_settings={"ignore_unknown_options": True})
 @click.argument("place", metavar="FILE:LINE[:COL]")
 @_FORMAT
 @config_options("model", "threads", "min-confidence", "select", "ignore", "baseline")
 @OUTPUT_OPTIONS
+@STDIN_OPTION
 def explain_command(**given: Any) -> int:
     """Tells why the leaf at a place is a finding, or why it is none.
 
-    Without COL: each leaf of the line that could be one. Lines and columns begin with 1, columns
-    count code points, as in the findings of a scan.
+    A leaf is what a parser takes for one piece: a name, an operator, a literal, a keyword. Without
+    COL, each leaf of the line that could be a finding is explained. Lines and columns begin with 1,
+    columns count code points, as in the findings of a scan. FILE may be - for standard input.
     """
     path, line, column = _parsed_place(given["place"])
     read = _read(path, given["stdin_filename"])
@@ -68,7 +71,7 @@ def explain_command(**given: Any) -> int:
     return 0
 
 
-@click.command("surprise")
+@click.command("surprise", cls=Command)
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @click.option(
     "--since", metavar="REV", help="Lines changed since this revision of git.  [default: HEAD]"
@@ -89,8 +92,9 @@ def explain_command(**given: Any) -> int:
 def surprise_command(**given: Any) -> int:
     """Shows what is most surprising in changed lines, against what was usual before.
 
-    Each leaf of a changed line is masked; what counts is how much less likely it is than leaves of
-    its role were in the old text. These are no findings: the exit code is 0.
+    Each leaf of a changed line (a name, an operator, a literal) is hidden from the model; what
+    counts is how much less likely it is than leaves of its role were in the old text. PATH is a
+    file or a folder, by default the working directory. These are no findings: the exit code is 0.
     """
     from codemlm import surprise_command as command
 

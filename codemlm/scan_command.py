@@ -296,7 +296,10 @@ def _fixer(request: ScanRequest, out: TextIO) -> Fixer | None:
         return None
     # A diff shows everything that could be done: nothing is written.
     return Fixer(
-        out if request.diff else None, unsafe=request.diff or request.unsafe_fixes, say=say
+        out if request.diff else None,
+        unsafe=request.diff or request.unsafe_fixes,
+        say=say,
+        color=wants_color(request.color, out),
     )
 
 

@@ -7,7 +7,15 @@ from typing import TextIO
 from rich.text import Text
 
 from codemlm.findings import percent
-from codemlm.frames import CodeFrame, Mark, crop, make_console
+from codemlm.frames import (
+    MARGIN,
+    SURE_STYLE,
+    UNSURE_STYLE,
+    CodeFrame,
+    Mark,
+    crop,
+    make_console,
+)
 from codemlm.positions import LineIndex
 from codemlm.surprise import Surprise
 from codemlm.terminal import utf8_path, visible
@@ -35,7 +43,7 @@ class SurprisePrinter:
         """Prints one leaf."""
         index = LineIndex(one.text.source)
         where = index.position(one.leaf.span.start)
-        style = "bold red" if one.excess >= _STRONG else "bold yellow"
+        style = SURE_STYLE if one.excess >= _STRONG else UNSURE_STYLE
         role = one.leaf.role.name.lower().replace("_", " ")
         self.console.print(
             Text.assemble(
@@ -51,7 +59,7 @@ class SurprisePrinter:
         usual = f"{one.usual:.1f} {_WHOSE[one.usual_of]}" if one.usual_of else _WHOSE[""]
         note = Text.assemble(
             " " * (frame.gutter + 1),
-            ("= usual: ", "cyan"),
+            ("= usual: ", MARGIN),
             f"{one.surprisal:.1f} nats here; of this role {usual}",
         )
         self.console.print(crop(note, 0, self.width))

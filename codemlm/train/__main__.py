@@ -53,6 +53,7 @@ from typing import (
 import click
 
 from codemlm.errors import UsageError
+from codemlm.help import Group
 from codemlm.train.build import build_model
 from codemlm.train.config import NUM_FREQUENT, VOCAB_SIZE, TrainConfig
 from codemlm.train.console import ConsoleReporter, ProgressLines, reported
@@ -140,7 +141,9 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 def main() -> None:
     """Trains codemlm models: tokenizer, pack, pretrain, export, collect, then fit."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from codemlm.errors import CodemlmError
+from codemlm.help import Group
 
 if TYPE_CHECKING:
     from codemlm_corpus.config import BuildConfig
@@ -68,9 +69,9 @@ def _engine_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.group(name="corpus")
+@click.group(name="corpus", cls=Group)
 def corpus() -> None:
-    """Build training corpora from git repositories."""
+    """Builds training corpora from git repositories, and mines bug fixes."""
 
 
 @corpus.command()
@@ -97,7 +98,7 @@ def build(
     near_duplicates: bool | None,
     keep_work: bool,
 ) -> None:
-    """Read repositories, filter, de-duplicate, split by repository, and write JSON lines."""
+    """Reads repositories, filters, de-duplicates, splits by repository, and writes JSON lines."""
     _set_quiet(executor, verbose)
 
     from codemlm_corpus import config as configs
@@ -136,7 +137,7 @@ def mine(
     verbose: bool,
     keep_work: bool,
 ) -> None:
-    """Find one-place bug fixes in histories, split by repository, and write their records."""
+    """Finds one-place bug fixes in histories, splits by repository, and writes their records."""
     _set_quiet(executor, verbose)
     from codemlm_corpus import config as configs
     from codemlm_corpus import engine as engines
@@ -171,7 +172,7 @@ def pairs(
     engine_options: tuple[str, ...],
     verbose: bool,
 ) -> None:
-    """Put the texts before and after each fix to its record, as the evaluation reads them."""
+    """Puts the texts before and after each fix to its record, as the evaluation reads them."""
     _set_quiet(executor, verbose)
     from codemlm_corpus.config import read_repositories
     from codemlm_corpus.engine import Engine
@@ -195,7 +196,7 @@ def pairs(
 @click.option("--base-url", default="https://github.com/", show_default=True)
 @click.option("--full-history", is_flag=True, help="As mining needs; else the commits alone.")
 def fetch(manifest: Path, into: Path, base_url: str, full_history: bool) -> None:
-    """Fetch the commits a manifest records, and write INTO/repos.tsv for a build."""
+    """Fetches the commits a manifest records, and writes INTO/repos.tsv for a build."""
     from codemlm_corpus.fetch import fetch_manifest
 
     failed = fetch_manifest(manifest, into, base_url, full_history)

@@ -158,6 +158,14 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
     assert stderr.startswith("error: gone\\udcff.py: no such file")
 
 
+def test_odd_patterns_cause_no_warnings_of_python(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("[[a]]\n[z-a]\n")
+    (tmp_path / "a.py").write_text(BUG)
+    code, stdout, stderr = run("scan", "--format", "concise", cwd=tmp_path)
+    assert (code, stdout.count("CM101")) == (1, 1)
+    assert stderr.startswith("1 finding in 1 of 1 file (")
+
+
 def missing(name: str) -> Any:
     def raise_it(_: object) -> int:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)

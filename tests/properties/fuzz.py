@@ -1,4 +1,4 @@
-"""Folders of bad input, for fuzzing: mutated real files, bytes, odd names, things that are no files.
+"""Folders of bad input, for fuzzing: mutated real files, bytes, odd names, what is no file.
 
 A folder always holds one file with a bug that the fake model finds, so that a scan which loses its
 way is noticed.
@@ -23,6 +23,7 @@ from codemlm import cli, commands
 from tests.cli import fake
 
 ANCHOR = "zz anchor.py"
+LINKED = "zz linked.py"
 ANCHOR_TEXT = "def area(rows, cols): return rows\n"
 ANCHOR_FOUND = f"{ANCHOR}:1:30: CM101 "
 
@@ -127,7 +128,9 @@ def mutated(draw: st.DrawFn) -> bytes:
     data = b"".join(lines[start : start + draw(st.integers(1, 40))])
     for _ in range(draw(st.integers(0, 6))):
         at = draw(st.integers(0, len(data)))
-        kind = draw(st.sampled_from(("insert", "insert", "delete", "flip", "double", "cut", "move")))
+        kind = draw(
+            st.sampled_from(("insert", "insert", "delete", "flip", "double", "cut", "move"))
+        )
         end = min(len(data), at + draw(st.integers(1, 200)))
         if kind == "insert":
             data = data[:at] + draw(st.sampled_from(NASTY)) + data[at:]
@@ -181,7 +184,7 @@ def make_folder(files: dict[str, Content]) -> set[str]:
         elif content == "fifo":
             os.mkfifo(path)
         elif content in ("loop", "dangling", "link", "above"):
-            targets = {"loop": path.name, "dangling": "nowhere.py", "link": ANCHOR, "above": ".."}
+            targets = {"loop": path.name, "dangling": "nowhere.py", "link": LINKED, "above": ".."}
             path.symlink_to(targets[content])
         else:
             path.write_text(ANCHOR_TEXT, "utf-8")
@@ -190,6 +193,7 @@ def make_folder(files: dict[str, Content]) -> set[str]:
             else:
                 vanishing.add(name)
     Path(ANCHOR).write_text(ANCHOR_TEXT, "utf-8")
+    Path(LINKED).write_text("x = 1\n", "utf-8")
     return vanishing
 
 

@@ -50,7 +50,9 @@ def check(ran: Ran) -> None:
     """Checks what holds for every run."""
     assert ran.code in (0, 1, cli.ERROR), ran
     assert "Traceback" not in ran.err and "internal error" not in ran.err, ran.err
-    assert (ran.code == cli.ERROR) is bool(re.search("^(error|Error|Usage): ?", ran.err, re.M)), ran
+    assert (ran.code == cli.ERROR) is bool(
+        re.search("^(error|Error|Usage): ?", ran.err, re.MULTILINE)
+    ), ran
 
 
 def parse_output(kind: str, text: str) -> None:
@@ -118,7 +120,9 @@ def test_edits_and_baselines_of_any_files(files: dict[str, Content], how: str) -
         ran = fuzz.run(["scan", "--isolated", "--no-cache", how, *options, "."])
         check(ran)
         if how == "--fix":
-            assert Path(ANCHOR).read_text("utf-8") == ANCHOR_TEXT.replace("return rows", "return cols")
+            assert Path(ANCHOR).read_text("utf-8") == ANCHOR_TEXT.replace(
+                "return rows", "return cols"
+            )
         else:
             assert {name: Path(name).read_bytes() for name in kept} == kept
         if how == "--write-baseline":

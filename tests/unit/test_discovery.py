@@ -85,6 +85,8 @@ def test_exclude_patterns() -> None:
     assert found("a/x.py", "c", exclude=["a/", "c"], force_exclude=True) == []
     with pytest.raises(ConfigError):
         found(exclude=["!"])
+    with pytest.raises(ConfigError, match="no gitignore pattern: bad character range z-a"):
+        found(exclude=["[z-a].py"])
     os.chdir("a")
     assert Patterns("..", ["/a/b/"]).match("b/x.py")  # patterns have a folder of their own
     assert not Patterns("", ["/a/b/"]).match("b/x.py")
@@ -114,7 +116,7 @@ def test_each_folder_has_its_rules() -> None:
 
 def test_gitignore() -> None:
     make("a.py", "b.py", "gen/a.py", "sub/b.py", "sub/c.py", "sub/deep/a.py", "[.py")
-    make(gitignore="# comment\n\n/a.py\ngen/\n*.tmp\n!\n[\nc.py\n")
+    make(gitignore="# comment\n\n/a.py\ngen/\n*.tmp\n!\n[\n[z-a]\nc.py\n")
     Path("sub/.gitignore").write_text("!c.py\n/deep\n")
     assert found() == ["[.py", "b.py", "sub/b.py", "sub/c.py"]
     assert found("sub/deep") == ["sub/deep/a.py"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from codemlm import files
-from codemlm.edits import Fixed, apply, choose, diff, fix
+from codemlm.edits import Fixed, apply, choose, colored, diff, fix
 from codemlm.findings import Finding
 from codemlm.fixer import Fixer
 from codemlm.scanner import FileResult
@@ -149,6 +149,19 @@ def test_diffs(before: str, after: str, rows: list[str]) -> None:
     assert lines[:2] == ["--- d/a b.py\t", "+++ d/a b.py\t"]
     assert [line for line in lines[3:] if line[:1] in "-+\\" and line] == rows
     assert diff("a", Fixed(b"a", b"a", ())) == ""
+
+
+def test_diffs_on_a_terminal_are_coloured_and_steer_nothing() -> None:
+    text = diff("a b.py", Fixed(b"x\x1b[2J\ty\nrows\n", b"x\x1b[2J\ty\ncols\n", ()))
+    assert colored(text).split("\n") == [
+        "\x1b[1m--- a b.py\t\x1b[0m",
+        "\x1b[1m+++ a b.py\t\x1b[0m",
+        "\x1b[94m@@ -1,2 +1,2 @@\x1b[0m",
+        " x␛[2J\ty",
+        "\x1b[31m-rows\x1b[0m",
+        "\x1b[32m+cols\x1b[0m",
+        "",
+    ]
 
 
 def test_a_diff_writes_nothing(tmp_path: Path) -> None:
