@@ -1,5 +1,8 @@
 """What was found in texts before, by content: the second scan of a file costs a look-up.
 
+Of a text that has changed, the windows that have not are known, too: only those that see the change
+go through the model again (``recall``).
+
 An entry's key is made of everything that findings depend on; thresholds and selected rules are not
 part of it, as an entry holds every finding down to a floor. The store is one SQLite file in WAL
 mode: processes may share it, a killed one leaves it whole, and a damaged one is made anew.
@@ -33,8 +36,12 @@ _NAME = "findings-1.db"
 _SUFFIXES = ("", "-wal", "-shm")
 _BATCH = 64  # entries a transaction: a killed scan loses no more
 _FRESH_S = 86_400  # the time of last use is noted once a day
+_WINDOWS_SHARE = 4
+"""A run adds windows up to this part of the largest size: most are never asked for."""
+_TABLES = ("entry", "scored")
+"""Findings by text, and scores by window."""
 _SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS entry "
+    "CREATE TABLE IF NOT EXISTS {} "
     "(key BLOB PRIMARY KEY, used INTEGER NOT NULL, data BLOB NOT NULL) WITHOUT ROWID"
 )
 
@@ -73,8 +80,9 @@ class Cache:
         self.path = os.path.join(folder, _NAME)  # noqa: PTH118
         self.note: str | None = None
         self._model = model
-        self._used: dict[bytes, None] = {}
-        self._new: dict[bytes, bytes] = {}
+        self._used: dict[str, dict[bytes, None]] = {table: {} for table in _TABLES}
+        self._new: dict[str, dict[bytes, bytes]] = {table: {} for table in _TABLES}
+        self._room = LARGEST_BYTES // _WINDOWS_SHARE
         self._db = self._open()
 
     def key(self, source: bytes, path: str) -> bytes:
@@ -86,27 +94,48 @@ class Cache:
 
     def get(self, key: bytes, floor: float) -> Judged | None:
         """What is known of a text; None if that is nothing, or too little for ``floor``."""
+        data = self._get("entry", key)
+        if data is None:
+            return None
+        try:
+            found = _unpack(data)
+        except (ValueError, KeyError, TypeError, zlib.error, UnicodeError):
+            return None  # of a version that kept something else; it will be replaced
+        return found if found.floor <= floor else None
+
+    def put(self, key: bytes, judged: Judged) -> None:
+        """Keeps what was found."""
+        self._put("entry", key, _pack(judged))
+
+    def get_window(self, key: bytes) -> bytes | None:
+        """What is kept of a window of any text."""
+        return self._get("scored", self.key(key, ""))
+
+    def put_window(self, key: bytes, data: bytes) -> None:
+        """Keeps something of a window, unless this run has kept a lot."""
+        self._room -= len(data)
+        if self._room >= 0:
+            self._put("scored", self.key(key, ""), data)
+
+    def _get(self, table: str, key: bytes) -> bytes | None:
         if self._db is None:
             return None
         try:
-            row = self._db.execute("SELECT used, data FROM entry WHERE key = ?", (key,)).fetchone()
+            query = f"SELECT used, data FROM {table} WHERE key = ?"
+            row = self._db.execute(query, (key,)).fetchone()
         except sqlite3.Error as error:
             self._fail(error)
             return None
         if row is None:
             return None
-        try:
-            found = _unpack(row[1])
-        except (ValueError, KeyError, TypeError, zlib.error, UnicodeError):
-            return None  # of a version that kept something else; it will be replaced
         if time.time() - row[0] > _FRESH_S:
-            self._used[key] = None
-        return found if found.floor <= floor else None
+            self._used[table][key] = None
+        data: bytes = row[1]
+        return data
 
-    def put(self, key: bytes, judged: Judged) -> None:
-        """Keeps what was found."""
-        self._new[key] = _pack(judged)
-        if len(self._new) >= _BATCH:
+    def _put(self, table: str, key: bytes, data: bytes) -> None:
+        self._new[table][key] = data
+        if sum(map(len, self._new.values())) >= _BATCH:
             self._flush()
 
     def close(self) -> None:
@@ -127,7 +156,8 @@ class Cache:
                 db.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = NORMAL")  # a crash of the system may lose entries
-                db.execute(_SCHEMA)
+                for table in _TABLES:
+                    db.execute(_SCHEMA.format(table))
                 return db
             except sqlite3.OperationalError as error:
                 self.note = f"no cache: {self.path}: {error}"
@@ -157,34 +187,44 @@ class Cache:
         clean(os.path.dirname(self.path))  # noqa: PTH120
 
     def _flush(self) -> None:
-        if self._db is None or not (self._new or self._used):
+        if self._db is None or not any((*self._new.values(), *self._used.values())):
             return
         now = int(time.time())
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            rows = [(key, now, data) for key, data in self._new.items()]
-            self._db.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", rows)
-            used = [(now, key) for key in self._used]
-            self._db.executemany("UPDATE entry SET used = ? WHERE key = ?", used)
+            for table in _TABLES:
+                rows = [(key, now, data) for key, data in self._new[table].items()]
+                self._db.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", rows)
+                used = [(now, key) for key in self._used[table]]
+                self._db.executemany(f"UPDATE {table} SET used = ? WHERE key = ?", used)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._fail(error)
-        self._new.clear()
-        self._used.clear()
+        for table in _TABLES:
+            self._new[table].clear()
+            self._used[table].clear()
 
     def _shrink(self, db: sqlite3.Connection) -> None:
-        pages, size = (
-            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
-        )
-        if pages * size <= LARGEST_BYTES:
-            return
-        (count,) = db.execute("SELECT COUNT(*) FROM entry").fetchone()
-        keep = int(0.75 * count * LARGEST_BYTES / (pages * size))
-        db.execute(
-            "DELETE FROM entry WHERE key IN (SELECT key FROM entry ORDER BY used LIMIT ?)",
-            (count - keep,),
-        )
-        db.execute("PRAGMA incremental_vacuum").fetchall()
+        """Throws windows away if there is too much, and findings if that was not enough."""
+        for table in reversed(_TABLES):
+            pages, free, size = (
+                db.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+            used = (pages - free) * size
+            if used <= LARGEST_BYTES:
+                break
+            (count,) = db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
+            keep = int(0.75 * count * LARGEST_BYTES / used)
+            db.execute(
+                f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table} ORDER BY used LIMIT ?)",
+                (count - keep,),
+            )
+        else:
+            free = 1
+        if free:
+            # As a script: a single statement would be left after its first page.
+            db.executescript("PRAGMA incremental_vacuum")
 
 
 def clean(folder: str) -> bool:

@@ -127,7 +127,7 @@ class RememberingScorer(Scorer):
             if known is None:
                 new.append((row, key))
             else:
-                yield row, _at(known, self._leaves(row))
+                yield row, numbered(known, self._leaves(row))
         if self._stand_in is not None:
             waiting = [row for row, _ in new if self._stand_in.is_possible(row)]
             if len(waiting) >= _WORTH_WAITING:
@@ -140,7 +140,7 @@ class RememberingScorer(Scorer):
             for index, scores in self._run(batch, files):
                 yield chunk[index][0], scores
             for index, (row, key) in enumerate(chunk):
-                self._filled_as[key] = _key(batch, index, row.file, masked=False)
+                self._filled_as[key] = window_key(batch, index, row.file, masked=False)
 
     @staticmethod
     def _leaves(row: Row) -> np.ndarray:
@@ -161,7 +161,7 @@ class RememberingScorer(Scorer):
         self, batch: Batch, files: Sequence[FileToScore], *, masked: bool = False
     ) -> Iterator[tuple[int, list[LeafScore]]]:
         self.check()
-        keys = [_key(batch, row, file, masked=masked) for row, file in enumerate(files)]
+        keys = [window_key(batch, row, file, masked=masked) for row, file in enumerate(files)]
         missing = [keys.index(key) for key in dict.fromkeys(keys) if self._recall(key) is None]
         if missing:
             self.passes += len(missing)
@@ -172,15 +172,15 @@ class RememberingScorer(Scorer):
             self._known |= new
             self._used |= new.keys()
         for row, key in enumerate(keys):
-            yield row, _at(self._known[key], batch.leaf_index[row])
+            yield row, numbered(self._known[key], batch.leaf_index[row])
 
 
-def _at(scores: Sequence[LeafScore], leaves: np.ndarray) -> list[LeafScore]:
+def numbered(scores: Sequence[LeafScore], leaves: np.ndarray) -> list[LeafScore]:
     """The scores of a window whose leaves have these numbers now."""
     return [score.at(leaf) for score, leaf in zip(scores, leaves.tolist(), strict=False)]
 
 
-def _key(batch: Batch, row: int, file: FileToScore, *, masked: bool) -> bytes:
+def window_key(batch: Batch, row: int, file: FileToScore, *, masked: bool) -> bytes:
     """A digest of all that decides what is said of a row, except its leaves' numbers."""
     digest = blake2b(b"masked" if masked else b"plain", digest_size=16)
     for name in _READ:

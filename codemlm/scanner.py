@@ -24,6 +24,7 @@ from codemlm.languages import PYTHON, language_for_path
 from codemlm.notebooks import Cell, is_notebook, read_notebook
 from codemlm.positions import LineIndex
 from codemlm.pragmas import Pragmas, pragmas_of
+from codemlm.recall import StoringScorer
 from codemlm.rules import UNUSED_PRAGMA
 from codemlm.scopes import enclosing_function
 from codemlm.scoring import FileToScore, Scorer
@@ -149,23 +150,27 @@ class Scanner:
         filters: Sequence[Filter] = ALL_FILTERS,
         cache: Cache | None = None,
     ) -> None:
-        self._scorer = scorer
         self.calibration = calibration
         self.options = options or ScanOptions()
         self.filters = tuple(filters)
         self.recollection: Recollection | None = None
         self.cache = cache if self.filters == ALL_FILTERS else None
+        self._scorer = self._with_memory(scorer) if isinstance(scorer, Scorer) else scorer
 
     @property
     def scorer(self) -> Scorer:
         """The model's scorer; one that is still to be loaded is loaded now."""
         if not isinstance(self._scorer, Scorer):
-            self._scorer = self._scorer()
+            self._scorer = self._with_memory(self._scorer())
         return self._scorer
 
     @scorer.setter
     def scorer(self, scorer: Scorer) -> None:
         self._scorer = scorer
+
+    def _with_memory(self, scorer: Scorer) -> Scorer:
+        """The scorer; with a cache, one that knows windows which were scored before."""
+        return scorer if self.cache is None else StoringScorer(scorer, self.cache)
 
     def options_of(self, path: str) -> ScanOptions:
         """What is reported of a file."""

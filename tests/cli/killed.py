@@ -105,12 +105,12 @@ def scan(args: list[str], number: int, *, count: bool = False) -> int:
     connect = sqlite3.connect
 
     def watched(*given: Any, **named: Any) -> sqlite3.Connection:
-        connection = connect(*given, **named)
+        connection: sqlite3.Connection = connect(*given, **named)
         connection.set_progress_handler(countdown.tick, _STEPS)
         return connection
 
     if number or count:
-        cache.sqlite3.connect = watched  # type: ignore[assignment]
+        sqlite3.connect = watched  # type: ignore[assignment]
         sys.setprofile(countdown.profile)
     code = cli.main(args)
     sys.setprofile(None)

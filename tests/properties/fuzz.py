@@ -15,11 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from hypothesis import strategies as st
 
 from codemlm import cli, commands
+from codemlm.source import Failure, SourceFile, read_source
 from tests.cli import fake
 
 ANCHOR = "zz anchor.py"
@@ -202,13 +204,11 @@ def vanishing(names: set[str]) -> Iterator[None]:
     """Removes files when they are about to be read."""
     from codemlm import scanner
 
-    read = scanner.read_source
-
-    def read_too_late(path: str, **options: object) -> object:
+    def read_too_late(path: str, **options: Any) -> SourceFile | Failure:
         if path.removeprefix("./") in names:
             with contextlib.suppress(FileNotFoundError):
                 Path(path).unlink()
-        return read(path, **options)  # type: ignore[arg-type]
+        return read_source(path, **options)
 
     with mock.patch.object(scanner, "read_source", read_too_late):
         yield
@@ -225,12 +225,13 @@ def run(args: list[str], stdin: bytes = b"") -> Ran:
 
 def run_real(args: list[str], stdin: bytes = b"") -> Ran:
     """The command line with the model that it asks for."""
-    streams = {name: io.TextIOWrapper(io.BytesIO(), "utf-8") for name in ("stdout", "stderr")}
+    buffers = io.BytesIO(), io.BytesIO()
+    out, err = (io.TextIOWrapper(buffer, "utf-8") for buffer in buffers)
     with contextlib.ExitStack() as stack:
-        for name, stream in {**streams, "stdin": io.TextIOWrapper(io.BytesIO(stdin))}.items():
+        given = io.TextIOWrapper(io.BytesIO(stdin))
+        for name, stream in (("stdin", given), ("stdout", out), ("stderr", err)):
             stack.enter_context(mock.patch.object(sys, name, stream))
         code = cli.main(args)
-    for stream in streams.values():
-        stream.flush()
-    out, err = (s.buffer.getvalue().decode("utf-8") for s in streams.values())  # type: ignore[attr-defined]
-    return Ran(code, out, err)
+    out.flush()
+    err.flush()
+    return Ran(code, *(buffer.getvalue().decode("utf-8") for buffer in buffers))

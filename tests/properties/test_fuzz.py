@@ -67,7 +67,7 @@ def parse_output(kind: str, text: str) -> None:
 
 
 CONFIGURATIONS = {"codemlm.toml", "pyproject.toml", ".gitignore"}
-OPTIONS = (
+OPTIONS: tuple[list[str], ...] = (
     [],
     ["--min-confidence", "0"],
     ["--include-generated"],
