@@ -16,6 +16,7 @@ from typing import Any
 from codemlm.config import KEYS, Config, Layer, Settings, combine
 from codemlm.discovery import WalkRules
 from codemlm.errors import ConfigError, UsageError
+from codemlm.files import read_regular
 
 OWN_FILE, SHARED_FILE = "codemlm.toml", "pyproject.toml"
 TABLE = "codemlm"
@@ -239,8 +240,7 @@ def _layer_in(folder: str) -> Layer | None:
         return read_layer(own, base=folder)
     path = os.path.join(folder, SHARED_FILE)  # noqa: PTH118
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            data = file.read()
+        data = read_regular(path)
     except OSError:
         return None  # there is none, or it is not for us to read
     if TABLE.encode() not in data:

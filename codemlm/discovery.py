@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codemlm.errors import ConfigError
+from codemlm.files import read_regular
 from codemlm.generated import VENDORED_FOLDERS, is_generated_name
 from codemlm.languages import language_for_path
 from codemlm.notebooks import is_notebook
@@ -316,7 +317,7 @@ def _read_ignore(folder: str) -> list[_IgnoreFile]:
     found = []
     for name in (".git/info/exclude", ".gitignore"):
         try:
-            data = (Path(folder) / name).read_bytes()
+            data = read_regular(os.path.join(folder, name))  # noqa: PTH118
         except (OSError, ValueError):
             continue
         spec = _spec_of(data.decode("utf-8", "surrogateescape").splitlines())

@@ -1,11 +1,24 @@
-"""Writing files whole or not at all."""
+"""Reading what is a file indeed, and writing files whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import tempfile
+
+
+def read_regular(path: str) -> bytes:
+    """The content of a regular file, which nobody named: a FIFO would be waited for.
+
+    Raises:
+        OSError: if it cannot be read, or is something else.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # as below
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read()
 
 
 def write_whole(path: str, data: bytes) -> None:

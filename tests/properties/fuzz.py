@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ LINKED = "zz linked.py"
 ANCHOR_TEXT = "def area(rows, cols): return rows\n"
 ANCHOR_FOUND = f"{ANCHOR}:1:30: CM101 "
 
+PATIENCE_S = 120
 _DEEP = 3_000
 NASTY = (
     b"\0",
@@ -214,6 +216,22 @@ def vanishing(names: set[str]) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def impatient() -> Iterator[None]:
+    """Fails what hangs: a FIFO without a writer would be waited for until the end of time."""
+
+    def fail(*_: object) -> None:
+        raise AssertionError(f"no answer within {PATIENCE_S} s")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(PATIENCE_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def run(args: list[str], stdin: bytes = b"") -> Ran:
     """The command line with the fake model, in the working directory."""
     with (
@@ -231,6 +249,7 @@ def run_real(args: list[str], stdin: bytes = b"") -> Ran:
         given = io.TextIOWrapper(io.BytesIO(stdin))
         for name, stream in (("stdin", given), ("stdout", out), ("stderr", err)):
             stack.enter_context(mock.patch.object(sys, name, stream))
+        stack.enter_context(impatient())
         code = cli.main(args)
     out.flush()
     err.flush()
