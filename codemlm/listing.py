@@ -15,12 +15,12 @@ from codemlm.positions import LineIndex
 from codemlm.terminal import utf8_path, visible
 
 STYLES = (
-    "bold white on #b91c1c",
-    "bold black on #f97316",
-    "black on #f59e0b",
-    "black on #fde68a",
+    "bold #ffffff on #b91c1c",
+    "bold #000000 on #f97316",
+    "#000000 on #f59e0b",
+    "#000000 on #fde68a",
 )
-"""Of the LEVELS. Every one sets both colours, so that it can be read on any terminal."""
+"""Of the LEVELS. Every one sets both colours, as numbers: what a palette calls white may be grey."""
 
 LEAST_REGRET = 0.05
 """Leaves whose best alternative is not so much likelier get no note."""
