@@ -298,7 +298,9 @@ def test_listing_is_cropped_and_coloured() -> None:
     assert "…" in text
     assert "`z` 10 %; `x` 80 %" in text
     assert "under 0.1 %" in text
-    assert "\x1b[1;37;48;5;124mx" in text or "\x1b[1;37;48;2;185;28;28mx" in text
+    assert (
+        "\x1b[1;38;5;231;48;5;124mx" in text or "\x1b[1;38;2;255;255;255;48;2;185;28;28mx" in text
+    )
 
 
 def test_heat_levels() -> None:
