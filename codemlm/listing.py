@@ -20,7 +20,7 @@ STYLES = (
     "#000000 on #f59e0b",
     "#000000 on #fde68a",
 )
-"""Of the LEVELS. Every one sets both colours, as numbers: what a palette calls white may be grey."""
+"""Of the LEVELS. Each sets both colours, as numbers: what a palette calls white may be grey."""
 
 LEAST_REGRET = 0.05
 """Leaves whose best alternative is not so much likelier get no note."""
