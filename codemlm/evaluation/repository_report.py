@@ -120,7 +120,7 @@ def _table(title: str, *columns: str) -> Table:
 
     made = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for place, column in enumerate(columns):
-        made.add_column(column, justify="right" if place else "left", no_wrap=bool(place))
+        made.add_column(column, justify="right" if place else "left", no_wrap=True)
     return made
 
 
@@ -131,8 +131,8 @@ def _print_reliability(console: Console, result: Result) -> None:
     made.add_column("0 %" + "100 %".rjust(BAR_CELLS - 3), no_wrap=True)
     for row in bins(result):
         bar = Text(bar_of(row["right"]["value"], row["mean_confidence"]))
-        bar.highlight_regex(r"[|]", "yellow")
-        bar.highlight_regex(r"█+", "blue")
+        bar.highlight_regex(r"[|]", "bold magenta")
+        bar.highlight_regex(r"█+", "bright_blue")
         made.add_row(
             f"{row['low']:.2f}-{row['high']:.2f}",
             str(row["findings"]),
@@ -170,7 +170,7 @@ def threshold_rows(result: Result) -> list[tuple[str, Mapping[str, Any]]]:
 
 def _print_thresholds(console: Console, result: Result) -> None:
     title = "Least confidence (min-confidence)"
-    made = _table(title, "from", "findings", "in 1,000 lines", "bugs found, %", "repaired, %")
+    made = _table(title, "from", "findings", "in 1,000 lines", "found, %", "repaired, %")
     for name, figures in threshold_rows(result):
         label = f"{figures['threshold']:.4g}{f'  {name}' if name else ''}"
         made.add_row(
