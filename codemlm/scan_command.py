@@ -284,7 +284,7 @@ def _scan_all(request: ScanRequest, steps: _Steps, scanner: Scanner, reporter: R
         progress.clear()
     if shows:
         reporter.finish(summary)
-    if steps.fixer is not None:
+    if steps.fixer is not None and not request.quiet:
         steps.fixer.finish()
     return summary
 
