@@ -285,10 +285,13 @@ def is_informative(parsed: ParsedFile, leaf: int) -> bool:
     Not where its text says too little (``_``); not a conventional receiver (``self``), which is
     hardly ever mistaken, and doubted mostly in nested functions and static methods; and not the
     operator of an assertion, which differs from its neighbours on purpose, and would have failed
-    when it was run if it were wrong.
+    when it was run if it were wrong. The same holds of which assertion method is called, unless it
+    is misspelt.
     """
     text = parsed.leaf_texts[leaf]
     if text == "_" or text in parsed.language.self_names:
+        return False
+    if text in parsed.language.assertion_methods:
         return False
     if parsed.leaf_roles[leaf] != _OPERATOR:
         return True

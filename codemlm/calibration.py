@@ -182,8 +182,12 @@ class Calibration:
         Args:
             rows: of SINGLE_FEATURES, or of VERIFIED_FEATURES for leaves that were masked.
         """
-        clipped = np.clip(self.logits(rows), -_STEEPEST, _STEEPEST)
-        found: np.ndarray = 1.0 / (1.0 + np.exp(-clipped))
+        return self.probabilities(self.logits(rows))
+
+    @staticmethod
+    def probabilities(logits: np.ndarray) -> np.ndarray:
+        """What logits stand for: float64 (N,)."""
+        found: np.ndarray = 1.0 / (1.0 + np.exp(-np.clip(logits, -_STEEPEST, _STEEPEST)))
         return found
 
     def logits(self, rows: np.ndarray) -> np.ndarray:

@@ -149,7 +149,7 @@ def _inside(spans: Sequence[tuple[int, int]]) -> Drops:
 FILTERS: tuple[Filter, ...] = (
     Filter(
         "low-information",
-        "`_`, receivers by convention, and operators of assertions",
+        "`_`, receivers by convention, operators of assertions, and assertion methods",
         "Their text says too little, or states an expectation that a run would have refuted.",
         _low_information,
     ),

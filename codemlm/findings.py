@@ -20,7 +20,7 @@ from codemlm.confidence import Doubts
 from codemlm.exact import Exact
 from codemlm.filters import FILTERS, Filter, drops_any
 from codemlm.injection import Kind
-from codemlm.rules import CODE_OF_KIND, EXACT, UNDEFINED_NAME
+from codemlm.rules import ADDED_PREFIX, CODE_OF_KIND, EXACT, UNDEFINED_NAME
 from codemlm.scoring import LeafScore
 from codemlm.suggestions import (
     Suggestion,
@@ -152,10 +152,13 @@ def least_by_default(finding: Finding, calibration: Calibration) -> float:
 
     What the file says can outweigh a gate that is sure of what is shown, and on bugs of histories
     it does; on mature code such findings are hardly ever right, and they read like a contradiction
-    (`dev/LOG.md`). So they have to be very confident.
+    (`dev/LOG.md`). So they have to be very confident; and so have those that would drop a prefix,
+    of which the same was found.
     """
     contradicted = finding.rule not in EXACT and finding.keep > SURE
-    return max(calibration.threshold, LEAST_AGAINST_GATE) if contradicted else calibration.threshold
+    if contradicted or finding.rule == ADDED_PREFIX:
+        return max(calibration.threshold, LEAST_AGAINST_GATE)
+    return calibration.threshold
 
 
 def settle(

@@ -56,6 +56,7 @@ class LanguageSpec:
         scopes: node types that open scopes.
         scope_escapes: places inside a scope's node that are evaluated outside it.
         conditions: places that hold a truth value; ``not`` may be added or dropped there.
+        assertion_methods: methods that do so; which one is meant, only the author knows.
         assertions: statements whose operators state an expectation, and fail if it is wrong.
         negation: the negation operator's text and node type, and what follows it.
         negatable: node types (and identifiers) that negation may be put before, unparenthesised.
@@ -95,6 +96,7 @@ class LanguageSpec:
     scopes: Mapping[str, ScopeRule]
     scope_escapes: frozenset[Place]
     conditions: frozenset[Place]
+    assertion_methods: frozenset[str]
     assertions: frozenset[str]
     negation: str
     negation_parent: str

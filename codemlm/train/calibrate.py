@@ -37,7 +37,8 @@ class FitSettings:
 
     Attributes:
         lines_per_bug: lines of code in which one mistake is assumed.
-        budget: false alarms in 1,000 lines of clean code that the default threshold allows.
+        budget: false alarms in 1,000 lines of clean code that the default threshold allows; some
+            what exact rules get wrong is part of it.
         emphasis: how many times more mistakes count while trees grow; their margins are mapped to
             probabilities afterwards.
         penalty: of the logistic functions' slopes.
@@ -49,7 +50,7 @@ class FitSettings:
     """
 
     lines_per_bug: float = 800.0
-    budget: float = 0.1
+    budget: float = 0.03
     emphasis: float = 10.0
     penalty: float = 0.1
     stages: int = 1
@@ -168,7 +169,12 @@ def fit(train: Rows, held_out: Rows, settings: FitSettings) -> Calibration:
         undefined=settings.undefined,
     )
     confidence = confidences(held_out, made)
-    threshold = _threshold(held_out, confidence, made.undefined, settings)
+    if settings.stages == 1:  # both by trees that have not seen the rows: the more, the steadier
+        seen = made.probabilities(single.intercept + single.slope * of_single.margins)
+        every = np.append(seen, confidence)
+        threshold = _threshold(merged([train, held_out]), every, made.undefined, settings)
+    else:
+        threshold = _threshold(held_out, confidence, made.undefined, settings)
     notes = _notes(train, held_out, confidence, threshold, made.undefined, settings)
     notes["gains"] = {
         name: dict(list(fitted.gains.items())[:_LISTED]) for name, fitted in found.items()
