@@ -15,7 +15,14 @@ from codemlm.errors import SourceError
 from codemlm.examination import examine
 from codemlm.explanation import Contribution, Explanation, Option, Shares, Verdict
 from codemlm.filters import BROKEN, FILTERS, SECOND_WINDOW, breaks_syntax
-from codemlm.findings import Finding, least_by_default, masked_views, settle, suspect
+from codemlm.findings import (
+    Finding,
+    least_by_default,
+    masked_views,
+    more_asked,
+    settle,
+    suspect,
+)
 from codemlm.generated import is_generated
 from codemlm.heatmap import readable
 from codemlm.injection import Sites
@@ -210,10 +217,11 @@ class Explainer:
             least_of = f"min-confidence of {max(fitting, key=len)}, by {origin}"
         elif options.min_confidence is not None:
             least_of = f"min-confidence, by {origin}"
-        elif least_by_default(finding, self.calibration) > self.calibration.threshold:
-            least_of = "for the gate is sure of what stands here"
         else:
             least_of = "what the model was calibrated for"
+            asked = max(more_asked(finding), default=(0.0, ""))
+            if asked[0] > self.calibration.threshold:
+                least_of = f"for {asked[1]}"
         return Verdict(
             finding=finding,
             least=options.least(finding.rule, least_by_default(finding, self.calibration)),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,6 +49,8 @@ SURE = 0.95
 """Probability of the shown leaf from which the gate contradicts a finding."""
 LEAST_AGAINST_GATE = 0.5
 """Least confidence, by default, of findings that the gate contradicts."""
+LEAST_AMONG_TWINS = 0.75
+"""Least confidence, by default, where a name is to be put in the place of its twin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +154,36 @@ def least_by_default(finding: Finding, calibration: Calibration) -> float:
 
     What the file says can outweigh a gate that is sure of what is shown, and on bugs of histories
     it does; on mature code such findings are hardly ever right, and they read like a contradiction
-    (`dev/LOG.md`). So they have to be very confident; and so have those that would drop a prefix,
-    of which the same was found.
+    (`dev/LOG.md`). So they have to be very confident; and so have those of which the same was
+    found: that would drop a prefix, or put a name in the place of its twin.
     """
-    contradicted = finding.rule not in EXACT and finding.keep > SURE
-    if contradicted or finding.rule == ADDED_PREFIX:
-        return max(calibration.threshold, LEAST_AGAINST_GATE)
-    return calibration.threshold
+    return max([calibration.threshold, *(least for least, _ in more_asked(finding))])
+
+
+def more_asked(finding: Finding) -> Iterator[tuple[float, str]]:
+    """The confidences that a finding is asked for beyond the default, each with the reason."""
+    if finding.rule in EXACT:
+        return
+    if finding.keep > SURE:
+        yield LEAST_AGAINST_GATE, "the gate is sure of what stands here"
+    if finding.rule == ADDED_PREFIX:
+        yield LEAST_AGAINST_GATE, "the prefix is hardly ever one too many"
+    if finding.suggestions and are_twins(finding.text, finding.suggestions[0].text):
+        yield LEAST_AMONG_TWINS, "files are full of such pairs of names"
+
+
+def are_twins(first: str, second: str) -> bool:
+    """Whether two names differ by underscores alone (`_size`, `size`), or are one and many.
+
+    Files are full of such pairs, and both are right in most places.
+    """
+    if first == second:
+        return False
+    shorter, longer = sorted((first, second), key=len)
+    return shorter.replace("_", "") == longer.replace("_", "") or longer in (
+        shorter + "s",
+        shorter + "es",
+    )
 
 
 def settle(

@@ -15,7 +15,7 @@ from codemlm.backend import default_model_path
 from codemlm.calibration import VERIFIED_FEATURES, Boosted, Calibration, MaskedView
 from codemlm.confidence import Doubts
 from codemlm.errors import ModelError
-from codemlm.findings import least_by_default, percent
+from codemlm.findings import LEAST_AMONG_TWINS, are_twins, least_by_default, percent
 from codemlm.injection import Kind
 from codemlm.manifest import Manifest
 from codemlm.rules import CODE_OF_KIND, RULES
@@ -391,3 +391,29 @@ def test_what_the_gate_contradicts_has_to_be_very_confident() -> None:
             "CM201": 0.1,
         }
     assert least_by_default(found[0], replace(calibration, threshold=0.7)) == 0.7
+
+
+def test_a_name_takes_its_twins_place_only_where_that_is_all_but_certain() -> None:
+    parsed = parse(b"def f(size, _size, top): return g(size)")
+    calibration = Calibration(threshold=0.1)
+    for meant, least in (("_size", LEAST_AMONG_TWINS), ("top", 0.1)):
+        given = score(parsed, "size", meant, which=1, keep=0.3)
+        found = judge(parsed, [given], {}, {}, calibration)
+        assert least_by_default(found[0], calibration) == least
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "twins"),
+    [
+        ("_size", "size", True),
+        ("time_out", "timeout", True),
+        ("views", "view", True),
+        ("boxes", "box", True),
+        ("FlavorView", "FlavorsView", False),
+        ("AssertIn", "assertIn", False),
+        ("size", "size", False),
+        ("rows", "cols", False),
+    ],
+)
+def test_twins_differ_by_underscores_or_in_number(first: str, second: str, twins: bool) -> None:
+    assert are_twins(first, second) == are_twins(second, first) == twins
