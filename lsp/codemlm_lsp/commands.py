@@ -9,6 +9,7 @@ from lsprotocol import types
 
 from codemlm import commands as product
 from codemlm.errors import CodemlmError
+from codemlm.report import counted
 from codemlm.rule_pages import rule_markdown, rule_text
 from codemlm.rules import RULES
 from codemlm_lsp.actions import ADD_TO_BASELINE, EXPLAIN
@@ -19,7 +20,7 @@ from codemlm_lsp.server import CodemlmServer
 async def scan_workspace(ls: CodemlmServer, *_: Any) -> dict[str, int]:
     """Scans all files of the workspace and shows what is found."""
     findings, files = await ls.files.push()
-    message = f"codemlm: {findings} findings in {files} files"
+    message = f"codemlm: {counted(findings, 'finding')} in {counted(files, 'file')}"
     ls.window_show_message(types.ShowMessageParams(types.MessageType.Info, message))
     return {"findings": findings, "files": files}
 
