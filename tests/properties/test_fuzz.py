@@ -95,8 +95,8 @@ def test_any_files(files: dict[str, Content], options: list[str], kind: str) -> 
         concise = fuzz.run(["scan", "--format", "concise", "--isolated", "--no-cache", "."])
         check(concise)
         assert steered or ANCHOR_FOUND in concise.out, concise
-        # What is found in the cache, by the run above or this one, is what a fresh scan finds; but a
-        # probability's last digit may be another one where other files share the pass.
+        # What is found in the cache, by the run above or this one, is what a fresh scan finds; but
+        # a probability's last digit may be another one where other files share the pass.
         cached = fuzz.run(["scan", "--format", "concise", "--isolated", "."])
         assert SHARE.sub("%", cached.out) == SHARE.sub("%", concise.out)
 
