@@ -194,8 +194,9 @@ class Doubts:
             ranker, self._evidence, [self.scores[place] for place in places], before
         )
         for place, old, new, share in zip(places, before, after, preference, strict=True):
-            self.possible[place] = new
             found[place] = old.index(new[0]), share
+            if new != old:  # else the features that are known already hold
+                self.possible[place] = new
         return found
 
     def _of_file(self, leaves: Sequence[int], texts: Sequence[str]) -> np.ndarray:

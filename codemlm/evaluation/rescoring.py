@@ -77,12 +77,13 @@ class WindowScorer(Scorer):
     def whole(self, file: FileToScore, *, masked: bool) -> LeafScores:
         """Every judged leaf of a file."""
         windows = plan_windows(file.encoded, self.model.window, self.margin)
-        found = self._by_file([(file, window) for window in windows], masked=masked)
-        return found[0][1] if found else {}
+        return self.of_windows(file, windows, masked=masked)
 
-    def of_windows(self, file: FileToScore, windows: Sequence[ScanWindow]) -> LeafScores:
-        """The judged leaves of some windows of a file, nothing masked."""
-        found = self._by_file([(file, window) for window in windows], masked=False)
+    def of_windows(
+        self, file: FileToScore, windows: Sequence[ScanWindow], *, masked: bool
+    ) -> LeafScores:
+        """The judged leaves of some windows of a file."""
+        found = self._by_file([(file, window) for window in windows], masked=masked)
         return found[0][1] if found else {}
 
     def changed(

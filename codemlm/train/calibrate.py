@@ -37,7 +37,7 @@ class FitSettings:
 
     Attributes:
         lines_per_bug: lines of code in which one mistake is assumed.
-        budget: false alarms in 1,000 lines of clean code that the default threshold allows; some
+        budget: false alarms in 1,000 lines of clean code that the default threshold allows;
             what exact rules get wrong is part of it.
         emphasis: how many times more mistakes count while trees grow; their margins are mapped to
             probabilities afterwards.

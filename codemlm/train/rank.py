@@ -121,7 +121,7 @@ def _of_bug(scorer: WindowScorer, bug: RealBug, after: ParsedFile, pair: FixPair
     found, parsed = Choices(), bug.parsed
     old, new = to_score(after, scorer.tokenizer), to_score(parsed, scorer.tokenizer)
     windows = windows_that_see(new, find_change(old, new), scorer)
-    scores = scorer.of_windows(new, windows)
+    scores = scorer.of_windows(new, windows, masked=False)
     exact = exact_findings(parsed)
     context, evidence = Context(parsed, scorer.common), Evidence(parsed, pair.fix.path)
     for leaf, meant in bug.meant.items():
