@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from codemlm.batches import Batch
-from codemlm.remembering import numbered, window_key
+from codemlm.remembering import SavingScorer, numbered, window_key
 from codemlm.scoring import Alternative, FileToScore, LeafScore, Scorer
 
 
@@ -28,26 +28,16 @@ class WindowStore(Protocol):
         ...
 
 
-class StoringScorer(Scorer):
+class StoringScorer(SavingScorer):
     """A scorer that asks the model only of windows that its store does not know.
 
     Args:
         scorer: what it scores with.
         store: its memory, of one model and one version of this code.
-
-    Attributes:
-        passes: windows that went through the model so far.
     """
 
     def __init__(self, scorer: Scorer, store: WindowStore) -> None:
-        super().__init__(
-            scorer.model,
-            scorer.tokenizer,
-            batch_windows=scorer.batch_windows,
-            margin=scorer.margin,
-        )
-        self.common = scorer.common
-        self.passes = 0
+        super().__init__(scorer)
         self._store = store
 
     def _run(

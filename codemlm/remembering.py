@@ -35,20 +35,14 @@ _WORTH_WAITING = 3
 """Windows that have to be left for a first look to be worth it: a look has its own price."""
 
 
-class RememberingScorer(Scorer):
-    """A scorer of one text's versions, which scores a window once as long as it stays in use.
+class SavingScorer(Scorer):
+    """A scorer that spares the model windows that it has seen.
 
     Args:
         scorer: what it scores with.
 
     Attributes:
-        file: what it scored last.
-        scores, masked: what it found there, by leaf.
-        check: called before each forward pass; what it raises ends the scan.
         passes: windows that went through the model so far.
-        hurried: whether leaves may keep the scores of the last version, but for those in windows
-            that hold the edit.
-        put_off: windows of the last scan whose leaves did.
     """
 
     def __init__(self, scorer: Scorer) -> None:
@@ -59,11 +53,30 @@ class RememberingScorer(Scorer):
             margin=scorer.margin,
         )
         self.common = scorer.common
+        self.passes = 0
+
+
+class RememberingScorer(SavingScorer):
+    """A scorer of one text's versions, which scores a window once as long as it stays in use.
+
+    Args:
+        scorer: what it scores with.
+
+    Attributes:
+        file: what it scored last.
+        scores, masked: what it found there, by leaf.
+        check: called before each forward pass; what it raises ends the scan.
+        hurried: whether leaves may keep the scores of the last version, but for those in windows
+            that hold the edit.
+        put_off: windows of the last scan whose leaves did.
+    """
+
+    def __init__(self, scorer: Scorer) -> None:
+        super().__init__(scorer)
         self.file: FileToScore | None = None
         self.scores: dict[int, LeafScore] = {}
         self.masked: dict[int, LeafScore] = {}
         self.check: Callable[[], None] = lambda: None
-        self.passes = 0
         self.hurried = False
         self.put_off = 0
         self._known: dict[bytes, list[LeafScore]] = {}
