@@ -59,7 +59,8 @@ def collect_command(
     multiple=True,
     help="Real fixes with texts, .jsonl.gz, that the model has not seen; can be repeated.",
 )
-def rank_command(model: Path, pairs: tuple[Path, ...]) -> None:
+@click.option("--workers", default=1, show_default=True, help="Processes.")
+def rank_command(model: Path, pairs: tuple[Path, ...], workers: int) -> None:
     """Fits what orders the suggestions; `collect` and `fit` belong after it."""
     from codemlm.train.rank import RankSettings, rank_folder
 
@@ -69,7 +70,8 @@ def rank_command(model: Path, pairs: tuple[Path, ...]) -> None:
         lines(done, total, "files")
 
     with reported():
-        click.echo(rank_folder(model, pairs, RankSettings(), progress=progress))
+        made = rank_folder(model, pairs, RankSettings(), workers=workers, progress=progress)
+        click.echo(made)
 
 
 @click.command("fit")

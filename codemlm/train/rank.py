@@ -9,8 +9,11 @@ Source: LambdaMART (Burges, MSR-TR-2010-82), as LightGBM has it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -79,34 +82,63 @@ class Choices:
 
 
 def collect_choices(
-    scorer: WindowScorer,
-    pairs: Path,
+    load: Callable[[], WindowScorer],
+    pairs: Iterable[Path],
     *,
     max_lines: int = 1500,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Choices:
     """What a model says at the wrong leaves of real bugs; what exact rules find is left out.
 
     Args:
-        scorer: the model's scorer.
-        pairs: file of fixes with their texts.
+        load: makes the model's scorer, once in every process.
+        pairs: files of fixes with their texts.
         max_lines: pairs of files with more lines are left out.
+        workers: processes; 1: this one alone.
         progress: called with the files done and the files in all.
 
     Raises:
         CorpusError: if the pairs cannot be read.
     """
-    chosen = plan(pairs, limit=None, max_lines=max_lines, masked=(0, 0), seed=0)
-    groups = list(chosen.groups())
+    groups: list[tuple[FixPair, ...]] = []
+    for path in pairs:
+        chosen = plan(path, limit=None, max_lines=max_lines, masked=(0, 0), seed=0)
+        groups += [tuple(group) for group in chosen.groups()]
     found = Choices()
-    for done, group in enumerate(groups, 1):
-        source = fixed_source(group[0])
-        assert source is not None  # the plan has left such pairs out
-        after = parse(source)
-        for bug, pair in _bugs(group, after):
-            found.add(_of_bug(scorer, bug, after, pair))
-        if progress is not None:
-            progress(done, len(groups))
+    if workers == 1:
+        scorer = load()
+        for done, group in enumerate(groups, 1):
+            found.add(_of_file(scorer, group))
+            if progress is not None:
+                progress(done, len(groups))
+        return found
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (load,)) as pool:
+        for done, choices in enumerate(pool.map(_run, groups), 1):
+            found.add(choices)
+            if progress is not None:
+                progress(done, len(groups))
+    return found
+
+
+_OF_WORKER: list[WindowScorer] = []
+
+
+def _start(load: Callable[[], WindowScorer]) -> None:
+    _OF_WORKER.append(load())
+
+
+def _run(group: tuple[FixPair, ...]) -> Choices:
+    return _of_file(_OF_WORKER[0], group)
+
+
+def _of_file(scorer: WindowScorer, group: Sequence[FixPair]) -> Choices:
+    """The choices of the mistakes that one file had, the same after their fixes."""
+    source = fixed_source(group[0])
+    assert source is not None  # the plan has left such pairs out
+    after, found = parse(source), Choices()
+    for bug, pair in _bugs(group, after):
+        found.add(_of_bug(scorer, bug, after, pair))
     return found
 
 
@@ -204,6 +236,7 @@ def rank_folder(
     pairs: Sequence[Path],
     settings: RankSettings,
     *,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """Fits the ranker of a model folder and writes its manifest; returns what to tell.
@@ -216,9 +249,8 @@ def rank_folder(
     """
     if not (model / MANIFEST).is_file():
         raise ModelError(f"{model}: no exported model; `export` makes one")
-    choices, scorer = Choices(), load_scorer(model)
-    for path in pairs:
-        choices.add(collect_choices(scorer, path, progress=progress))
+    load = partial(load_scorer, model)
+    choices = collect_choices(load, pairs, workers=workers, progress=progress)
     ranker, figures = fit_ranker(choices, settings)
     manifest = Manifest.read(model)
     known = manifest.calibration

@@ -125,7 +125,7 @@ def test_choices_are_of_wrong_leaves_alone(tmp_path: Path) -> None:
         pair_of(first, Kind.VARIABLE, "width", "height", last, repo="a/one", commit="c1"),
         pair_of("def f():\n    return y\n", Kind.VARIABLE, "y", "x", repo="b/two"),
     ]
-    found = collect_choices(scorer(), write_pairs(tmp_path / "pairs.jsonl.gz", made))
+    found = collect_choices(scorer, [write_pairs(tmp_path / "pairs.jsonl.gz", made)])
     assert found.repositories == ["a/one"]
     assert found.missing == 1  # this model never thinks of `height` there
     assert found.rows[0].shape[1] == len(RANK_FEATURES)
