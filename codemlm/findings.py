@@ -20,13 +20,22 @@ from codemlm.confidence import Doubts
 from codemlm.exact import Exact
 from codemlm.filters import FILTERS, Filter, drops_any
 from codemlm.injection import Kind
-from codemlm.rules import ADDED_PREFIX, CODE_OF_KIND, EXACT, UNDEFINED_NAME
+from codemlm.rules import (
+    ADDED_PREFIX,
+    CODE_OF_KIND,
+    CROSSED_ARGUMENTS,
+    EXACT,
+    UNDEFINED_NAME,
+    UNKNOWN,
+)
 from codemlm.scoring import LeafScore
 from codemlm.suggestions import (
     Suggestion,
     combine,
     edits_of,
     exact_suggestions,
+    given_suggestions,
+    likely_suggestions,
     message,
     percent,
     rule_of,
@@ -144,7 +153,8 @@ def suspect(
     for leaf, one in exact.items():
         many = max(rules[one.rule], reads[one.rule, context.parsed.text(leaf)])
         sure = calibration.undefined if one.confidence is None else one.confidence
-        confidence = sure * min(1.0, MOST_UNDEFINED / many) ** 2
+        given = min(1.0, MOST_UNDEFINED / many) ** 2 if one.rule in UNKNOWN else 1.0
+        confidence = sure * given
         certain.append(_certain(context, leaf, doubts.by_leaf.get(leaf), one, confidence))
     return found, certain
 
@@ -258,8 +268,14 @@ def _certain(
 ) -> Finding:
     """What an exact rule finds; the suggestions are ranked."""
     parsed = context.parsed
-    suggest = undefined_suggestions if exact.rule == UNDEFINED_NAME else exact_suggestions
-    suggestions = suggest(context, leaf, score, exact.candidates)
+    suggestions: tuple[Suggestion, ...] = ()
+    if exact.candidates is None:
+        suggestions = likely_suggestions(context, leaf, score)
+    elif exact.rule in UNKNOWN:
+        suggest = undefined_suggestions if exact.rule == UNDEFINED_NAME else exact_suggestions
+        suggestions = suggest(context, leaf, score, exact.candidates)
+    else:
+        suggestions = given_suggestions(context, leaf, score, exact.candidates)
     span = Span(int(parsed.starts[leaf]), int(parsed.ends[leaf]))
     meant = f"; did you mean `{suggestions[0].text}`?" if suggestions else ""
     return Finding(
@@ -292,9 +308,10 @@ def _merge_swaps(parsed: ParsedFile, findings: list[Finding]) -> list[Finding]:
             other = by_leaf.get(other_leaf)
             if other is None or int(parsed.parent_nodes[other_leaf]) != parent:
                 continue
+            certain = finding.rule == other.rule == CROSSED_ARGUMENTS
             crossed = other.suggestions and all(
                 one.suggestions[0].text == two.text
-                and one.suggestions[0].likelihood > one.likelihood
+                and (certain or one.suggestions[0].likelihood > one.likelihood)
                 for one, two in ((finding, other), (other, finding))
             )
             if not crossed:
@@ -306,7 +323,7 @@ def _merge_swaps(parsed: ParsedFile, findings: list[Finding]) -> list[Finding]:
             merged.append(
                 replace(
                     finding,
-                    rule=CODE_OF_KIND[kind],
+                    rule=CROSSED_ARGUMENTS if certain else CODE_OF_KIND[kind],
                     confidence=best.confidence,
                     edits=(
                         (finding.span, other.text.encode()),

@@ -33,7 +33,15 @@ class Rule:
 MISSING_PREFIX, ADDED_PREFIX = "CM117", "CM118"
 UNDEFINED_NAME = "CM201"
 UNKNOWN_MEMBER, UNKNOWN_MODULE_MEMBER, UNKNOWN_KEYWORD = "CM202", "CM203", "CM204"
-EXACT = frozenset({UNDEFINED_NAME, UNKNOWN_MEMBER, UNKNOWN_MODULE_MEMBER, UNKNOWN_KEYWORD})
+FOREIGN_SUPER, LITERAL_IDENTITY, RAISED_VALUE = "CM205", "CM206", "CM207"
+REPEATED_OPERAND, REPEATED_CONDITION, CONTRADICTION = "CM208", "CM209", "CM210"
+COMPARISON_STATEMENT, CROSSED_ARGUMENTS, COPIED_ARGUMENT = "CM211", "CM212", "CM213"
+UNKNOWN = frozenset({UNDEFINED_NAME, UNKNOWN_MEMBER, UNKNOWN_MODULE_MEMBER, UNKNOWN_KEYWORD})
+"""Exact rules about names that nothing in reach has: what they find ends the program."""
+EXACT = UNKNOWN | {
+    *(FOREIGN_SUPER, LITERAL_IDENTITY, RAISED_VALUE, REPEATED_OPERAND, REPEATED_CONDITION),
+    *(CONTRADICTION, COMPARISON_STATEMENT, CROSSED_ARGUMENTS, COPIED_ARGUMENT),
+}
 """Rules that need no model (`codemlm.exact`): filters and votes leave what they find alone."""
 UNUSED_PRAGMA = "CM901"
 
@@ -286,6 +294,111 @@ _RULES = (
         "the handling of an error, that is when it hurts most.",
         "Only functions, methods of `self` and classes that the file defines once, without a "
         "decorator and without `**`.",
+    ),
+    Rule(
+        FOREIGN_SUPER,
+        "foreign-super",
+        "`super` is given another class than the one around it.",
+        (
+            "class Circle(Shape):\n    def area(self): return super(Square, self).area()",
+            "class Circle(Shape):\n    def area(self): return super(Circle, self).area()",
+        ),
+        None,
+        "With a class that is no base it raises TypeError. With a base, that base's own method is "
+        "passed over, and nothing tells. It comes of copied classes, and of classes that were "
+        "renamed.",
+        "Now and then a base is passed over on purpose; calling the method of the class that is "
+        "meant says so. Names that are assigned to are not reported, for they may be the class.",
+    ),
+    Rule(
+        LITERAL_IDENTITY,
+        "literal-identity",
+        "`is` or `is not` stands beside a literal, where `==` or `!=` was meant.",
+        ("if mode is 'fast':", "if mode == 'fast':"),
+        None,
+        "Whether two equal texts or numbers are one object is up to the interpreter: it often "
+        "holds in a test, and not for a text that was read or put together.",
+        "Only literals that stand there as such: a constant with a name is not known.",
+    ),
+    Rule(
+        RAISED_VALUE,
+        "raised-value",
+        "`NotImplemented`, which is no exception, is raised.",
+        ("raise NotImplemented('later')", "raise NotImplementedError('later')"),
+        None,
+        "The line raises TypeError instead, which nobody catches as what was meant.",
+        "Nothing else that is no exception is looked for, and no name that holds it.",
+    ),
+    Rule(
+        REPEATED_OPERAND,
+        "repeated-operand",
+        "A comparison, or a chain of `and` or `or`, has the same operand twice.",
+        ("if start < start:", "if start < end:"),
+        None,
+        "The comparison always gives the same, or one condition of the chain is missing: the name "
+        "was copied, and not changed.",
+        "What calls something is not looked at. `==` and `!=` of the same are left alone, for a "
+        "number may be NaN, but for members that are none, such as `shape`; and so are assertions.",
+    ),
+    Rule(
+        REPEATED_CONDITION,
+        "repeated-condition",
+        "An `elif` has the condition of an earlier branch, or both branches of a conditional "
+        "expression are the same.",
+        (
+            "if kind == ROW: ...\nelif kind == ROW: ...",
+            "if kind == ROW: ...\nelif kind == COLUMN: ...",
+        ),
+        None,
+        "The branch is never taken: the line was copied, and not changed.",
+        "Conditions that call something are not looked at, nor the bodies of branches.",
+    ),
+    Rule(
+        CONTRADICTION,
+        "contradiction",
+        "A condition is always or never true, or reads a member of what it has found to be None.",
+        ("if unit != 'm' or unit != 'km':", "if unit != 'm' and unit != 'km':"),
+        None,
+        "`and` and `or` are easily mixed up beside a `not`. The branch is always taken, or never; "
+        "or `x is None and x.rows` raises AttributeError when it matters.",
+        "Only comparisons of the same expression, next to each other or with literals, that call "
+        "nothing.",
+    ),
+    Rule(
+        COMPARISON_STATEMENT,
+        "comparison-statement",
+        "A comparison stands as a statement, where an assignment was meant.",
+        ("self.mode == 'fast'", "self.mode = 'fast'"),
+        None,
+        "The value is thrown away, and what should have been set is not.",
+        "Tests, and what stands where an exception is caught, are left out: there it may be "
+        "compared to see whether that raises. The last line of a notebook's cell shows its value.",
+    ),
+    Rule(
+        CROSSED_ARGUMENTS,
+        "crossed-arguments",
+        "Two arguments stand in each other's place: each has the name of the other's parameter.",
+        (
+            "def move(source, target): ...\nmove(target, source)",
+            "def move(source, target): ...\nmove(source, target)",
+        ),
+        None,
+        "Both mostly have the same type, so that nothing fails, and the call does the opposite.",
+        "Only functions, and methods of `self`, that the file defines once, and arguments that are "
+        "names. Functions whose names tell of swapping or reversing are left out.",
+    ),
+    Rule(
+        COPIED_ARGUMENT,
+        "copied-argument",
+        "Two keywords are given the same value, and nothing reads the variable that is named after "
+        "one of them.",
+        (
+            "def crop(lower, upper): return box(lower=lower, upper=lower)",
+            "def crop(lower, upper): return box(lower=lower, upper=upper)",
+        ),
+        None,
+        "The line was copied, and one name was not changed.",
+        "Only where a function around the call binds the variable.",
     ),
     Rule(
         UNUSED_PRAGMA,

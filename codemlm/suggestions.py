@@ -137,6 +137,22 @@ def exact_suggestions(
     return tuple(Suggestion(text, likelihoods.get(text, 0.0)) for text in ranked)
 
 
+def likely_suggestions(
+    context: Context, leaf: int, score: LeafScore | None
+) -> tuple[Suggestion, ...]:
+    """What the model finds likeliest for a leaf of which only is known that it is wrong."""
+    possible = context.possible(leaf, score.alternatives) if score else ()
+    return tuple(Suggestion(a.text, a.likelihood) for a in possible[:MAX_SUGGESTIONS])
+
+
+def given_suggestions(
+    context: Context, leaf: int, score: LeafScore | None, candidates: Sequence[str]
+) -> tuple[Suggestion, ...]:
+    """What a rule knows to have been meant, as likely as the model finds it."""
+    likelihoods = {a.text: a.likelihood for a in score.alternatives} if score else {}
+    return tuple(Suggestion(text, likelihoods.get(text, 0.0)) for text in candidates)
+
+
 def _prefixed(context: Context, leaf: int) -> dict[str, float]:
     """The leaf's name as a member of what is in reach there, each with how sure that is."""
     parsed, members, reach = context.parsed, context.members, context.reach_at(leaf)

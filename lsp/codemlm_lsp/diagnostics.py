@@ -10,7 +10,7 @@ from lsprotocol import types
 
 from codemlm.findings import Finding, Suggestion, percent
 from codemlm.positions import LineIndex
-from codemlm.rules import EXACT
+from codemlm.rules import UNKNOWN
 from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT
 from codemlm.suggestions import edits_of
 from codemlm.syntax import ParsedFile
@@ -122,8 +122,8 @@ def diagnostic(
 
 
 def severity(finding: Finding) -> types.DiagnosticSeverity:
-    """How loudly to say it: exact rules find what ends the program; the rest goes by confidence."""
-    if finding.rule in EXACT:
+    """How loudly to say it: what ends the program is an error; the rest goes by confidence."""
+    if finding.rule in UNKNOWN:
         return types.DiagnosticSeverity.Error
     if finding.confidence >= 0.8:
         return types.DiagnosticSeverity.Warning

@@ -129,6 +129,7 @@ def test_members_that_a_module_may_have(source: str) -> None:
 
 def test_the_part_of_a_module_that_has_the_member_comes_first() -> None:
     (exact,) = exact_findings(parse(b"import os\nos.join('a')\n")).values()
+    assert exact.candidates is not None
     assert exact.candidates[0] == "path.join"
     assert exact.says == "the module `os` has no `join`"
 

@@ -1,0 +1,136 @@
+"""Inner nodes of a parsed file, with the leaves below them: for rules that look at expressions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cached_property
+
+import numpy as np
+
+from codemlm.syntax import ParsedFile, node_type_names
+from codemlm.types import Role
+
+
+class Nodes:
+    """The inner nodes of a file by kind, and ranges of leaves.
+
+    Args:
+        parsed: the file.
+    """
+
+    def __init__(self, parsed: ParsedFile) -> None:
+        self.parsed = parsed
+        self.names = node_type_names(parsed.language)
+
+    @cached_property
+    def _kinds(self) -> np.ndarray:
+        return np.array(self.parsed.node_kinds, dtype=np.int64)
+
+    @cached_property
+    def _leaves(self) -> list[range]:
+        starts, parsed = self.parsed.starts, self.parsed
+        first = np.searchsorted(starts, parsed.node_starts).tolist()
+        end = np.searchsorted(starts, parsed.node_ends).tolist()
+        return list(map(range, first, end))
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        return np.argsort(self.parsed.parent_nodes, kind="stable")
+
+    @cached_property
+    def _sorted_parents(self) -> np.ndarray:
+        found: np.ndarray = self.parsed.parent_nodes[self._order]
+        return found
+
+    def of_kind(self, kind: str) -> list[int]:
+        """Nodes of a kind, in the order of the tree's columns."""
+        if kind not in self.names:
+            return []
+        found: list[int] = np.flatnonzero(self._kinds == self.names.index(kind)).tolist()
+        return found
+
+    def kind(self, node: int) -> str:
+        """Kind of a node; "" above the root."""
+        return self.names[self.parsed.node_kinds[node]] if node >= 0 else ""
+
+    def leaves(self, node: int) -> range:
+        """The leaves below a node."""
+        return self._leaves[node]
+
+    def own(self, node: int) -> list[int]:
+        """The leaves that are children of a node, in source order."""
+        low, high = np.searchsorted(self._sorted_parents, [node, node + 1]).tolist()
+        found: list[int] = self._order[low:high].tolist()
+        return found
+
+    def operators(self, node: int) -> list[int]:
+        """The operators of a comparison or of a boolean expression, in source order."""
+        return self._operators.get(node, [])
+
+    @cached_property
+    def _operators(self) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = defaultdict(list)
+        leaves = np.flatnonzero(self.parsed.roles == Role.OPERATOR)
+        parents = self.parsed.parent_nodes[leaves].tolist()
+        for parent, leaf in zip(parents, leaves.tolist(), strict=True):
+            found[parent].append(leaf)
+        return dict(found)
+
+    def operator(self, node: int) -> str:
+        """The first operator of a node; "" where it did not parse."""
+        return next((self.parsed.text(leaf) for leaf in self.operators(node)), "")
+
+    def operands(self, node: int) -> Iterator[tuple[range, int]]:
+        """The operands of a node that has operators, each with the operator after it.
+
+        The operator after the last is -1.
+        """
+        whole = self.leaves(node)
+        start = whole.start
+        for operator in self.operators(node):
+            yield range(start, operator), operator
+            start = operator + 1
+        yield range(start, whole.stop), -1
+
+    def chains(self) -> Iterator[tuple[str, list[tuple[range, int]]]]:
+        """Every chain of ``and`` or of ``or``: its operator, and its operands as `operands` has."""
+        for node in self.of_kind("boolean_operator"):
+            operator, around = self.operator(node), self.parsed.node_parents[node]
+            if self.kind(around) != "boolean_operator" or self.operator(around) != operator:
+                yield operator, list(self._chained(node, operator))
+
+    def _chained(self, node: int, operator: str) -> Iterator[tuple[range, int]]:
+        for leaves, after in self.operands(node):
+            inner = self.node_of(leaves)
+            if self.kind(inner) != "boolean_operator" or self.operator(inner) != operator:
+                yield leaves, after
+                continue
+            *rest, (last, _) = self._chained(inner, operator)
+            yield from rest
+            yield last, after
+
+    def node_of(self, leaves: range) -> int:
+        """The outermost node with just these leaves; -1 if there is none."""
+        found, parents = -1, self.parsed.node_parents
+        node = int(self.parsed.parent_nodes[leaves[0]]) if leaves else -1
+        while node >= 0 and self.leaves(node).stop <= leaves.stop:
+            if self.leaves(node) == leaves:
+                found = node
+            node = parents[node]
+        return found
+
+    def bare(self, leaves: range) -> range:
+        """Leaves of an expression without parentheses around the whole of it."""
+        parsed = self.parsed
+        while len(leaves) > 2 and parsed.text(leaves[0]) == "(":
+            node = int(parsed.parent_nodes[leaves[0]])
+            if self.kind(node) != "parenthesized_expression" or self.leaves(node) != leaves:
+                break
+            leaves = leaves[1:-1]
+        return leaves
+
+    def texts(self, leaves: range) -> tuple[int, ...]:
+        """The text ids of leaves: equal where two expressions are the same but for white space."""
+        found: list[int] = self.parsed.text_ids[leaves.start : leaves.stop].tolist()
+        return tuple(found)
