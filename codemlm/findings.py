@@ -278,6 +278,8 @@ def _certain(
         suggestions = given_suggestions(context, leaf, score, exact.candidates)
     span = Span(int(parsed.starts[leaf]), int(parsed.ends[leaf]))
     meant = f"; did you mean `{suggestions[0].text}`?" if suggestions else ""
+    if exact.rule == CROSSED_ARGUMENTS:
+        meant = "; did you mean them the other way round?"
     return Finding(
         rule=exact.rule,
         leaf=leaf,
@@ -329,7 +331,9 @@ def _merge_swaps(parsed: ParsedFile, findings: list[Finding]) -> list[Finding]:
                         (finding.span, other.text.encode()),
                         (other.span, finding.text.encode()),
                     ),
-                    message=f"{finding.message}, swapped with `{other.text}`",
+                    message=finding.message
+                    if certain
+                    else f"{finding.message}, swapped with `{other.text}`",
                     other=other.span,
                     verified=finding.verified and other.verified,
                 )

@@ -18,7 +18,7 @@ from rich.text import Text
 from codemlm.findings import Finding, percent
 from codemlm.positions import LineIndex
 from codemlm.report import LEAST_ADVICE, shown_text
-from codemlm.rules import RULES
+from codemlm.rules import EXACT, RULES, UNKNOWN
 from codemlm.terminal import symbol, utf8_path, visible
 from codemlm.types import Span
 
@@ -282,7 +282,10 @@ def full_rows(path: str, index: LineIndex, finding: Finding, width: int) -> list
 
 def _help(index: LineIndex, finding: Finding) -> str:
     """What to write instead, and the runners-up; nothing where the model does not know."""
-    if not finding.suggestions or finding.suggestions[0].likelihood < LEAST_ADVICE:
+    if not finding.suggestions:
+        return ""
+    known = finding.rule in EXACT - UNKNOWN  # the rule says it, whatever the model thinks of it
+    if not known and finding.suggestions[0].likelihood < LEAST_ADVICE:
         return ""
     best = finding.suggestions[0]
     meant, shown = shown_text(finding, best), visible(finding.text)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from codemlm.alternatives import Context
+from codemlm.calibration import Calibration
+from codemlm.confidence import Doubts
 from codemlm.exact import CONFIDENCE, DOUBTFUL, exact_findings
+from codemlm.findings import Finding, judge
 from codemlm.rules import (
     COMPARISON_STATEMENT,
     CONTRADICTION,
@@ -183,3 +187,27 @@ def test_examples_of_the_pages(rule: str) -> None:
     else:
         assert [one for one, *_ in found(shown)] == [rule]
     assert found(meant) == []
+
+
+def findings_of(source: str) -> list[Finding]:
+    """The findings of a file, with a model that thinks of nothing."""
+    parsed = parse(source.encode() + b"\n")
+    exact = exact_findings(parsed)
+    doubts = Doubts(Context(parsed), [], exact=exact, with_evidence=False)
+    return judge(doubts, {}, exact, Calibration())
+
+
+def test_crossed_arguments_are_one_finding_that_swaps_them() -> None:
+    source = FUNCTION + "def f(source, target): move(target, source)"
+    (one,) = findings_of(source)
+    assert (one.rule, one.text) == (CROSSED_ARGUMENTS, "target")
+    assert [text for _, text in one.edits] == [b"source", b"target"]
+    assert one.message == (
+        "`move` takes `source` before `target`; did you mean them the other way round?"
+    )
+
+
+def test_many_in_a_file_are_as_sure_as_one() -> None:
+    found = findings_of("".join(f"if a is '{i}': pass\n" for i in range(9)))
+    assert {one.confidence for one in found} == {CONFIDENCE[LITERAL_IDENTITY]}
+    assert [one.suggestions[0].text for one in found] == ["=="] * 9
