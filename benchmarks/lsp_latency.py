@@ -147,7 +147,7 @@ class Document:
             for i in range(len(rows) // 2, len(rows))
             if rows[i].startswith("        ") and rows[i - 1].endswith(":")
         )
-        top = next(i for i in tops if i >= len(rows) // 3)
+        top = next(i for i in reversed(tops) if i <= len(rows) // 3)  # above the other place
         rows[middle:middle] = ["        "]
         rows[top:top] = ["", ""]
         self.lines = len(rows)

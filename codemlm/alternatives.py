@@ -15,7 +15,7 @@ import numpy as np
 
 from codemlm.injection import operator_kind
 from codemlm.members import MEMBER_ROLES, Members
-from codemlm.scopes import names_in_reach
+from codemlm.scopes import names_in_reach, role_table
 from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative
 from codemlm.similarity import Spellings, is_near_spelling
 from codemlm.syntax import ParsedFile, node_type_names
@@ -29,7 +29,8 @@ _OWNERS = 3
 """Of what a bare name may be a member, so many are tried; `self` comes first."""
 _OPERATOR, _NUMBER, _CONSTANT = int(Role.OPERATOR), int(Role.NUMBER), int(Role.CONSTANT)
 _KEYWORD_ARGUMENT = int(Role.KEYWORD_ARGUMENT)
-_VARIABLES = frozenset({Role.READ, Role.UPDATE, Role.CALL})
+VARIABLES = frozenset({Role.READ, Role.UPDATE, Role.CALL})
+"""Roles of names that have to be in reach."""
 _SPELT = frozenset({Role.READ, Role.CALL, Role.KEYWORD_ARGUMENT, *MEMBER_ROLES})
 
 
@@ -75,16 +76,14 @@ class Context:
         """
         place = _Place(self, leaf)
         role, shown, members = place.role, place.shown, self.members
-        near: tuple[str, ...] = ()
-        if role in _SPELT and self._counts[shown] <= _RARE:
-            near = self._spellings(shown, role)
+        near = self.spellings_at(leaf)
         texts = [*(alternative.text for alternative in alternatives), *near]
         decided: Hashable = ()
-        if role in _VARIABLES:
+        if role in VARIABLES:
             reach = place.reach
-            owners = [(owner, owner in members.imported) for owner in self._owners(place)]
             fitting = tuple(map(place.has_member, texts)) if place.member else ()
-            decided = (tuple(owners), fitting, tuple([text in reach for text in texts]))
+            inside = tuple([text in reach for text in texts])
+            decided = (self.owners_at(leaf), fitting, inside)
         elif role in MEMBER_ROLES:
             receiver = members.receiver(leaf)
             known = members.of.get(receiver, ()) if receiver else texts
@@ -109,11 +108,9 @@ class Context:
         return _Place(self, leaf).allows(text)
 
     def _unthought(self, leaf: int, place: _Place) -> Iterator[str]:
-        role, shown = place.role, place.shown
-        if role in _SPELT and self._counts[shown] <= _RARE:
-            yield from (text for text in self._spellings(shown, role) if place.allows(text))
+        yield from (text for text in self.spellings_at(leaf) if place.allows(text))
         for owner in self._owners(place)[:_OWNERS]:
-            yield f"{owner}{self.spec.member_access}{shown}"
+            yield f"{owner}{self.spec.member_access}{place.shown}"
 
     def _owners(self, place: _Place) -> list[str]:
         """Names in reach of which the leaf's name may be a member; `self` comes first."""
@@ -123,10 +120,49 @@ class Context:
         ordered = dict.fromkeys((*self._self_names, *used))
         return [owner for owner in ordered if owner in place.owners and owner in place.reach]
 
-    def _spellings(self, shown: str, role: int) -> tuple[str, ...]:
+    def owners_at(self, leaf: int) -> tuple[tuple[str, bool], ...]:
+        """Names of which a variable's name may be a member, and whether each was imported."""
+        if not self.members.owners_at(leaf):
+            return ()
+        owners = self._owners(_Place(self, leaf))
+        return tuple([(owner, owner in self.members.imported) for owner in owners])
+
+    def receiver_at(self, leaf: int) -> Hashable:
+        """The receiver of a member, what it has, and whether the member stands without it, too."""
+        receiver = self.members.receiver(leaf)
+        if not receiver:
+            return ()
+        known = frozenset(self.members.of.get(receiver, ()))
+        return receiver, known, self.members.is_droppable(leaf, self.reach_at(leaf))
+
+    def members_used(self) -> np.ndarray:
+        """Of each leaf, the text id of the member that is asked of it as a name; -1: of none."""
+        parsed = self.parsed
+        dots = np.array([text == self.spec.member_access for text in parsed.texts], dtype=bool)
+        found = np.full(len(parsed), -1, dtype=np.int64)
+        followed = dots[parsed.text_ids[1:-1]] & role_table(MEMBER_ROLES)[parsed.roles[2:]]
+        found[:-2] = np.where(followed, parsed.text_ids[2:], -1)
+        return found
+
+    def users_of(self, member: int) -> Hashable:
+        """Names that are used with a member, by its text id, and those that are used with any."""
+        text, known = self.parsed.texts[member], self.members.of
+        return frozenset(name for name in known if text in known[name]), frozenset(known)
+
+    def may_be_misspelt(self, leaves: np.ndarray) -> np.ndarray:
+        """Which leaves may be misspellings, by role and rareness: bool (N,)."""
+        parsed = self.parsed
+        rare = np.array([self._counts[text] <= _RARE for text in parsed.texts], dtype=bool)
+        found: np.ndarray = role_table(_SPELT)[parsed.roles[leaves]] & rare[parsed.text_ids[leaves]]
+        return found
+
+    def spellings_at(self, leaf: int) -> tuple[str, ...]:
         """Names of the file, and common ones, that a leaf may be a misspelling of."""
+        role, shown = self.parsed.leaf_roles[leaf], self.parsed.leaf_texts[leaf]
+        if role not in _SPELT or self._counts[shown] > _RARE:
+            return ()
         common = self.common
-        free = role not in _VARIABLES  # a variable must be bound in the file
+        free = role not in VARIABLES  # a variable must be bound in the file
         if (shown, free) not in self._near:
             near = self._names.near(shown)
             if free and common is not None and shown not in common.names:
@@ -203,7 +239,7 @@ class _Place:
         self.reach: Collection[str] = ()
         self.owners: Collection[str] = ()
         self.member = ""
-        if self.role in _VARIABLES:
+        if self.role in VARIABLES:
             self.reach = context.reach_at(leaf)
             self.owners = context.members.owners_at(leaf)
             self.member = self._member()
@@ -240,11 +276,11 @@ class _Place:
             return text.isdigit()
         if role == _CONSTANT:
             return self.shown in spec.constants and text in spec.constants
-        if role in _VARIABLES and text not in self.reach:
+        if role in VARIABLES and text not in self.reach:
             return False
         if not text.isidentifier() or text in spec.reserved or text == "_":
             return False
-        if role in _VARIABLES:
+        if role in VARIABLES:
             return self.has_member(text) or is_near_spelling(self.shown, text)
         if role == _KEYWORD_ARGUMENT:
             return text not in self.context.sibling_keywords(self.leaf)

@@ -5,7 +5,8 @@ Rows of features from the model's scores and the file's evidence, for scans and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -22,43 +23,8 @@ from codemlm.calibration import (
 )
 from codemlm.evidence import EVIDENCE_FEATURES, Evidence
 from codemlm.ranking import ranked_leaves, reordered
+from codemlm.recollection import Recollection, fresh
 from codemlm.scoring import Alternative, LeafScore
-
-_Seen = tuple[tuple[Alternative, ...], list[Alternative], tuple[float, ...]]
-
-
-class Recollection:
-    """What was possible at the leaves of earlier versions of a text, and the model's features."""
-
-    def __init__(self) -> None:
-        self._now: dict[Hashable, _Seen] = {}
-        self._before: dict[Hashable, _Seen] = {}
-
-    def turn(self) -> None:
-        """Begins another version: what the last one did not have is forgotten."""
-        if self._now:
-            self._before, self._now = self._now, {}
-
-    def of(self, context: Context, score: LeafScore) -> tuple[list[Alternative], tuple[float, ...]]:
-        """As ``_fresh``, of a leaf of the present version."""
-        # The alternatives are known by identity, which they keep while they are remembered here.
-        alternatives = score.alternatives
-        if not alternatives:
-            return _fresh(context, score)
-        key = (id(alternatives), context.signature(score.leaf, alternatives))
-        seen = self._now.get(key) or self._before.get(key)
-        if seen is None:
-            seen = (alternatives, *_fresh(context, score))
-        self._now[key] = seen
-        return seen[1], seen[2]
-
-
-def _fresh(context: Context, score: LeafScore) -> tuple[list[Alternative], tuple[float, ...]]:
-    """What is possible at a leaf, and the model's features; none where nothing is."""
-    possible = context.possible(score.leaf, score.alternatives)
-    if not possible:
-        return [], ()
-    return possible, model_features(context.parsed.leaf_roles[score.leaf], score, possible)
 
 
 class Doubts:
@@ -78,7 +44,6 @@ class Doubts:
         by_leaf: all scores of the single pass.
         scores: of the leaves that have a possible alternative.
         possible: their possible alternatives, best first.
-        informative: whether it makes sense to doubt each of them: bool (N,).
         rows: of SINGLE_FEATURES, float32 (N, F).
     """
 
@@ -98,29 +63,34 @@ class Doubts:
         self.scores: list[LeafScore] = []
         self.possible: list[list[Alternative]] = []
         model: list[tuple[float, ...]] = []
-        recollect = _fresh if recollection is None else recollection.of
-        for score in scores:
-            if score.leaf in exact:
-                continue
-            possible, features = recollect(context, score)
+        open_ = [score for score in scores if score.leaf not in exact]
+        if recollection is None:
+            known = [fresh(context, score) for score in open_]
+        else:
+            known = recollection.of(context, open_)
+        for score, (possible, features) in zip(open_, known, strict=True):
             if possible:
                 self.scores.append(score)
                 self.possible.append(possible)
                 model.append(features)
         self._evidence = Evidence(context.parsed, path) if with_evidence and model else None
-        given = list(self.possible)
-        of_file = np.column_stack([ranks := self._ranks(), self._rank_anew(ranker, ranks)])
-        for place, (before, after) in enumerate(zip(given, self.possible, strict=True)):
-            if before is not after:
-                score = self.scores[place]
-                role = context.parsed.leaf_roles[score.leaf]
-                model[place] = model_features(role, score, after)
+        ranks = self._ranks()
+        ranked = np.zeros(len(ranks), dtype=bool)
+        if ranker is not None and self._evidence is not None:
+            ranked = np.expm1(ranks) < ranked_leaves(len(ranks)) - 0.5
+        evidence, first = self._compared(ranked)
+        anew = np.full((len(ranks), 2), np.nan, dtype=np.float32)
+        if ranker is not None and ranked.any():
+            anew[ranked] = self._rank_anew(ranker, np.flatnonzero(ranked).tolist(), evidence, model)
+            first[ranked] += anew[ranked, 0].astype(np.int64)
         table = np.array(model, dtype=np.float32).reshape(-1, len(MODEL_FEATURES) - OF_FILE)
-        leaves = [score.leaf for score in self.scores]
-        known = [is_informative(context.parsed, leaf) for leaf in leaves]
-        self.informative = np.array(known, dtype=bool)
-        texts = [possible[0].text for possible in self.possible]
-        self.rows = np.column_stack([table, of_file, self._of_file(leaves, texts)])
+        self.rows = np.column_stack([table, ranks, anew, evidence[first]])
+
+    @cached_property
+    def informative(self) -> np.ndarray:
+        """Whether it makes sense to doubt each of the leaves of ``scores``: bool (N,)."""
+        parsed = self.context.parsed
+        return np.array([is_informative(parsed, score.leaf) for score in self.scores], dtype=bool)
 
     def propose(self, calibration: Calibration, limit: int) -> list[int]:
         """Leaves that are worth masking, the most suspicious first, at most ``limit``.
@@ -180,23 +150,57 @@ class Doubts:
         ranks[np.argsort(-np.array(odds), kind="stable")] = np.arange(len(odds))
         return np.log1p(ranks)
 
-    def _rank_anew(self, ranker: Boosted | None, ranks: np.ndarray) -> np.ndarray:
-        """Orders the alternatives of the most suspicious leaves; float32 (N, 2).
+    def _compared(self, ranked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Evidence for all alternatives of leaves that are ranked, and for the first one of others.
 
-        The columns are the place that the first one had, and the log of its share; NaN elsewhere.
+        It is looked up at once, since each look has a price of its own.
+
+        Args:
+            ranked: which leaves are: bool (N,).
+
+        Returns:
+            float32 (M, F), the leaves that are ranked before the others; and the row of each leaf's
+            first alternative, int64 (N,).
         """
-        found = np.full((len(ranks), 2), np.nan, dtype=np.float32)
-        if ranker is None or self._evidence is None:
-            return found
-        places = np.flatnonzero(np.expm1(ranks) < ranked_leaves(len(ranks)) - 0.5).tolist()
+        order = np.argsort(~ranked, kind="stable")
+        some = [
+            self.possible[place] if ranked[place] else self.possible[place][:1]
+            for place in order.tolist()
+        ]
+        counts = [len(one) for one in some]
+        leaves = np.repeat([self.scores[place].leaf for place in order.tolist()], counts)
+        texts = [alternative.text for one in some for alternative in one]
+        first = np.empty(len(order), dtype=np.int64)
+        first[order] = np.cumsum([0, *counts])[:-1]
+        return self._of_file(leaves.tolist(), texts), first
+
+    def _rank_anew(
+        self,
+        ranker: Boosted,
+        places: Sequence[int],
+        evidence: np.ndarray,
+        model: list[tuple[float, ...]],
+    ) -> np.ndarray:
+        """Orders the alternatives of the most suspicious leaves, in place.
+
+        Args:
+            ranker: says how.
+            places: of those leaves among ``scores``.
+            evidence: for all of their alternatives first.
+            model: features of the single pass, which change with the order.
+
+        Returns:
+            The place that the first one had, and the log of its share: float64 (K, 2).
+        """
+        scores = [self.scores[place] for place in places]
         before = [self.possible[place] for place in places]
-        after, preference = reordered(
-            ranker, self._evidence, [self.scores[place] for place in places], before
-        )
-        for place, old, new, share in zip(places, before, after, preference, strict=True):
-            found[place] = old.index(new[0]), share
-            if new != old:  # else the features that are known already hold
+        count = sum(map(len, before))
+        after, found = reordered(ranker, evidence[:count], scores, before)
+        for place, score, old, new in zip(places, scores, before, after, strict=True):
+            if new is not old:
                 self.possible[place] = new
+                role = self.context.parsed.leaf_roles[score.leaf]
+                model[place] = model_features(role, score, new)
         return found
 
     def _of_file(self, leaves: Sequence[int], texts: Sequence[str]) -> np.ndarray:

@@ -7,14 +7,14 @@ Pure: every feature is a count or comparison within the file, NaN where it has n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 
 from codemlm.evidence_places import NONE
 from codemlm.evidence_spelling import SPELLING_FEATURES, likeness, spelling
-from codemlm.evidence_tables import GRAMS, MEMBER_ROLES, READ_ROLES, Tables, keyed, matches
+from codemlm.evidence_tables import GRAMS, MEMBER_ROLES, READ_ROLES, Tables, keyed
 from codemlm.syntax import ParsedFile
 from codemlm.types import NAME_ROLES, Role
 
@@ -101,84 +101,72 @@ class Evidence:
         """
         if not len(leaves):
             return np.zeros((0, len(EVIDENCE_FEATURES)), dtype=np.float32)
-        asked = _Asked(self._tables, np.asarray(leaves, dtype=np.int64), list(suggestions))
-        columns = asked.columns()
-        return np.column_stack([columns[name] for name in EVIDENCE_FEATURES]).astype(np.float32)
+        columns = _columns(self._tables, np.asarray(leaves, dtype=np.int64), list(suggestions))
+        found = np.empty((len(EVIDENCE_FEATURES), len(leaves)), dtype=np.float32)
+        for row, name in zip(found, EVIDENCE_FEATURES, strict=True):
+            row[:] = columns[name]
+        return found.T
 
 
-class _Asked:
-    """Leaves of a file with a suggestion each, and their features."""
+def _columns(tables: Tables, leaves: np.ndarray, suggestions: list[str]) -> dict[str, np.ndarray]:
+    """Every feature by name. Many rows may ask about one leaf, which is looked at once.
 
-    def __init__(self, tables: Tables, leaves: np.ndarray, suggestions: list[str]) -> None:
-        self.tables, self.places = tables, tables.places
-        self.parsed = tables.parsed
-        self.leaves, self.suggestions = leaves, suggestions
+    Args:
+        tables: of the file.
+        leaves: leaf of each row, int64 (N,).
+        suggestions: text of each row.
+    """
+    alone, row = np.unique(leaves, return_inverse=True)
+    at = _Leaves(tables, alone)
+    shown = _Texts(at, at.shown, at.texts)
+    id_of = at.places.id_of
+    ids = np.array([id_of.get(text, NONE) for text in suggestions], dtype=np.int64)
+    every = _Leaves(tables, leaves)
+    suggested = _Texts(every, ids, suggestions)
+    found = {f"{name}_shown": column[row] for name, column in shown.columns().items()}
+    found |= {name: column[row] for name, column in at.columns().items()}
+    found |= {f"{name}_suggested": column for name, column in suggested.columns().items()}
+    found |= suggested.beside_shown()
+    # Its own place is no other one for what is shown.
+    found |= _gram_columns((shown.grams() - 1)[:, row], suggested.grams())
+    return found
+
+
+def _gram_columns(shown: np.ndarray, suggested: np.ndarray) -> dict[str, np.ndarray]:
+    """Features of n-grams.
+
+    Args:
+        shown, suggested: how often either text stands elsewhere in each kind of context: (K, N).
+    """
+    found = {f"gram_{name}_shown": np.log1p(shown[k]) for k, name in enumerate(GRAMS)}
+    found |= {f"gram_{name}_suggested": np.log1p(suggested[k]) for k, name in enumerate(GRAMS)}
+    ratio = np.zeros(shown.shape[1])
+    for mine, other in zip(shown, suggested, strict=True):
+        ratio += np.log((other + 0.2) / (mine + 0.2))
+    return {**found, "gram_ratio": ratio}
+
+
+class _Leaves:
+    """Leaves of a file, and what is said of them whatever is suggested."""
+
+    def __init__(self, tables: Tables, leaves: np.ndarray) -> None:
+        self.tables, self.places, self.parsed = tables, tables.places, tables.parsed
+        self.leaves = leaves
         self.shown = self.places.ids[leaves]
-        id_of = self.places.id_of
-        self.suggested = np.array([id_of.get(text, NONE) for text in suggestions], dtype=np.int64)
-        self.texts = [self.parsed.texts[i] for i in self.shown.tolist()]
         self.roles = tables.roles[leaves]
         self.is_name = tables.has_role(NAME_ROLES)[leaves]
         self.is_member = tables.has_role(MEMBER_ROLES)[leaves]
-        scopes = self.parsed.scopes_of[leaves]
-        self.function = self.places.function[scopes]
-        self.class_range = self.places.class_range[scopes]
-        self.scopes = scopes
+        self.scopes = self.parsed.scopes_of[leaves]
+        self.function = self.places.function[self.scopes]
+        self.class_range = self.places.class_range[self.scopes]
 
-    def columns(self) -> dict[str, np.ndarray]:
-        """Every feature by name."""
-        found = self._spelling()
-        groups: Sequence[Callable[[np.ndarray, list[str]], dict[str, np.ndarray]]] = (
-            self._counts,
-            self._definitions,
-            self._distances,
-            self._relations,
-        )
-        sides = (("shown", self.shown, self.texts), ("suggested", self.suggested, self.suggestions))
-        for of, ids, texts in sides:
-            for group in groups:
-                found |= {f"{name}_{of}": column for name, column in group(ids, texts).items()}
-        found |= self._gram_columns()
-        found |= self._place()
-        return found | self._values()
-
-    def _own(self, ids: np.ndarray) -> np.ndarray:
-        """1 where the text is the shown one: its own occurrence does not count."""
-        found: np.ndarray = (ids == self.shown).astype(np.int64)
-        return found
-
-    def _spelling(self) -> dict[str, np.ndarray]:
-        none = (np.nan,) * len(SPELLING_FEATURES)
-        rows = [
-            spelling(shown, text) if name else none
-            for shown, text, name in zip(
-                self.texts, self.suggestions, self.is_name.tolist(), strict=True
-            )
-        ]
-        table = np.array(rows, dtype=np.float64)
-        return {name: table[:, i] for i, name in enumerate(SPELLING_FEATURES)}
-
-    def _counts(self, ids: np.ndarray, _texts: list[str]) -> dict[str, np.ndarray]:
-        places, every, own = self.places, self.tables.all, self._own(ids)
-        statement, node, arguments = self._ranges
-        listed = places.list_node[self.leaves]
-        in_arguments = (every.count(ids, *arguments) - own).astype(np.float64)
-        in_arguments[listed < 0] = np.nan
-        with_role = np.where(ids >= 0, ids * 32 + self.roles, NONE)
-        in_role = np.where(ids >= 0, matches(self.tables.role_keys, with_role), 0)
-        return {
-            "count": np.log1p(every.count(ids, 0, places.size) - own),
-            "count_in_role": np.log1p(in_role - own),
-            "count_in_function": np.log1p(
-                every.count(ids, self.function[:, 0], self.function[:, 1]) - own
-            ),
-            "count_in_statement": every.count(ids, *statement) - own,
-            "count_in_arguments": in_arguments,
-            "count_in_node": every.count(ids, *node) - own,
-        }
+    @property
+    def texts(self) -> list[str]:
+        """What the leaves show."""
+        return [self.parsed.texts[i] for i in self.shown.tolist()]
 
     @cached_property
-    def _ranges(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    def ranges(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
         """Leaf ranges of the statement, the parent node and the argument list around each leaf."""
         places = self.places
         segment = places.segment[self.leaves]
@@ -192,63 +180,8 @@ class _Asked:
         low = np.searchsorted(starts, places.node_starts[nodes])
         return low, np.searchsorted(starts, places.node_ends[nodes])
 
-    def _definitions(self, ids: np.ndarray, texts: list[str]) -> dict[str, np.ndarray]:
-        tables, size = self.tables, self.places.size
-        low, high = self.function[:, 0], self.function[:, 1]
-        is_read = np.isin(self.roles, [int(r) for r in READ_ROLES])
-        own = self._own(ids) * is_read
-        builtins = self.parsed.language.builtins
-        in_class = tables.members.count(ids, self.class_range[:, 0], self.class_range[:, 1])
-        no_class = (self.class_range[:, 0] < 0) | ~self.is_member
-        return {
-            "reads_in_function": tables.reads.count(ids, low, high) - own,
-            "bindings_in_function": tables.binds.count(ids, low, high),
-            "bindings": np.log1p(tables.binds.count(ids, 0, size)),
-            "imports": tables.imports.count(ids, 0, size),
-            "is_builtin": np.array([text in builtins for text in texts], dtype=np.float64),
-            "class_members": np.where(no_class, np.nan, in_class),
-        }
-
-    def _distances(self, ids: np.ndarray, _texts: list[str]) -> dict[str, np.ndarray]:
-        leaves = self.leaves
-        back = self.tables.all.before(ids, leaves)
-        ahead = self.tables.all.after(ids, leaves)
-        bound = self.tables.binds.before(ids, leaves)
-        return {
-            "back": _log_distance(back, leaves),
-            "ahead": _log_distance(ahead, leaves),
-            "bound_back": _log_distance(bound, leaves),
-        }
-
-    def _relations(self, ids: np.ndarray, texts: list[str]) -> dict[str, np.ndarray]:
-        tables, leaves = self.tables, self.leaves
-        target = self.places.target[leaves]
-        aligned, expected = tables.parallels.aligned[leaves], tables.parallels.expected[leaves]
-        slot, _, keys = tables.slots
-        in_slot = matches(keys, keyed(slot[leaves], ids)) - self._own(ids)
-        outside = self.places.list_node[leaves] < 0
-        known = tables.parsed.texts
-        like_target = np.full(len(leaves), np.nan)
-        for i in np.flatnonzero((target >= 0) & self.is_name).tolist():
-            like_target[i] = likeness(texts[i], known[target[i]])
-        like_parameter = np.full(len(leaves), np.nan)
-        for i, parameter in self._parameters:
-            like_parameter[i] = likeness(texts[i], parameter)
-        is_parameter = np.full(len(leaves), np.nan)
-        for i, names in self._keywords:
-            is_parameter[i] = texts[i] in names
-        return {
-            "is_target": np.where(target >= 0, target == ids, np.nan),
-            "like_target": like_target,
-            "is_aligned": np.where(aligned >= 0, aligned == ids, np.nan),
-            "is_expected": np.where(expected >= 0, expected == ids, np.nan),
-            "like_parameter": like_parameter,
-            "is_parameter": is_parameter,
-            "in_slot": np.where(outside, np.nan, np.log1p(np.maximum(in_slot, 0))),
-        }
-
     @cached_property
-    def _parameters(self) -> list[tuple[int, str]]:
+    def parameters(self) -> list[tuple[int, str]]:
         """Names that are arguments of functions that the file defines, and what they are for."""
         places, texts = self.places, self.parsed.texts
         callee, position = places.callee[self.leaves], places.position[self.leaves]
@@ -261,51 +194,33 @@ class _Asked:
         return found
 
     @cached_property
-    def _keywords(self) -> list[tuple[int, list[str]]]:
+    def keywords(self) -> list[tuple[int, list[str]]]:
         """Keyword arguments of functions that the file defines, and the parameters of those."""
         callee, texts = self.places.callee[self.leaves], self.parsed.texts
         asked = np.flatnonzero((self.roles == Role.KEYWORD_ARGUMENT) & (callee >= 0)).tolist()
         known = [(i, self.tables.parameters.get(texts[callee[i]])) for i in asked]
         return [(i, names) for i, names in known if names is not None]
 
-    def _gram_columns(self) -> dict[str, np.ndarray]:
-        found: dict[str, np.ndarray] = {}
-        ratio = np.zeros(len(self.leaves))
-        for name in GRAMS:
-            shown = self.tables.gram_counts(name, self.leaves, self.shown) - 1
-            suggested = self.tables.gram_counts(name, self.leaves, self.suggested)
-            suggested = np.where(self.suggested >= 0, suggested, 0)
-            found[f"gram_{name}_shown"] = np.log1p(shown)
-            found[f"gram_{name}_suggested"] = np.log1p(suggested)
-            ratio += np.log((suggested + 0.2) / (shown + 0.2))
-        context, _ = self.tables.grams["both"]
-        total = matches(self.tables.contexts, context[self.leaves]) - 1
-        return {**found, "gram_total": np.log1p(total), "gram_ratio": ratio}
-
-    def _place(self) -> dict[str, np.ndarray]:
-        tables, parsed, leaves = self.tables, self.parsed, self.leaves
+    def columns(self) -> dict[str, np.ndarray]:
+        """Features of the place and of what stands there."""
+        tables, parsed, leaves, texts = self.tables, self.parsed, self.leaves, self.texts
         size, count = self.places.size, len(leaves)
         slot, slots, _ = tables.slots
         listed = self.places.list_node[leaves] >= 0
         dots = self.places.texts_are(parsed.language.member_access)
         selves = self.places.texts_are(*parsed.language.self_names)
         following = np.minimum(leaves + 1, size - 1)
-        twin = [tables.twins.get(text) for text in self.texts]
+        twins = [tables.twins.get(text) for text in texts]
         padded = np.append(tables.roles, [0, 0])
         asserted = self.places.texts_are("assert")
         starts = self.places.segment_starts[self.places.segment[leaves]]
+        context, _ = tables.grams["both"]
         return {
             "role": self.roles,
-            "length": np.array([len(text) for text in self.texts]),
-            "suggested_length": np.array([len(text) for text in self.suggestions]),
-            "slot_size": np.where(listed, np.log1p(matches(slots, slot[leaves])), np.nan),
-            "twin_count": np.array([np.nan if t is None else np.log(t[1]) for t in twin]),
-            "is_twin": np.array(
-                [
-                    np.nan if t is None else float(t[0] == text)
-                    for t, text in zip(twin, self.suggestions, strict=True)
-                ]
-            ),
+            "length": np.array([len(text) for text in texts]),
+            "slot_size": np.where(listed, np.log1p(slots.count(slot[leaves])), np.nan),
+            "gram_total": np.log1p(tables.contexts.count(context[leaves]) - 1),
+            "twin_count": np.array([np.nan if t is None else np.log(t[1]) for t in twins]),
             "statement_differs": tables.parallels.differing[leaves],
             "position": np.where(listed, self.places.position[leaves], np.nan),
             "in_assertion": asserted[starts],
@@ -315,28 +230,146 @@ class _Asked:
             "parent": tables.parent_numbers[leaves],
             "left_role": padded[leaves - 1],
             "right_role": padded[leaves + 1],
+            "operator": self.operators(texts),
+            "number": self.numbers(texts),
             "in_test": np.full(count, tables.in_test),
             "has_errors": np.full(count, parsed.has_error),
             "file_size": np.full(count, np.log1p(size)),
             "function_size": np.log1p(self.function[:, 1] - self.function[:, 0]),
         }
 
-    def _values(self) -> dict[str, np.ndarray]:
-        """Operators and numbers."""
-        numbers = self.tables.operators
-        is_operator = self.roles == Role.OPERATOR
-        is_number = self.roles == Role.NUMBER
-        shown = np.array([_number(text) for text in self.texts])
-        suggested = np.array([_number(text) for text in self.suggestions])
+    def operators(self, texts: Sequence[str]) -> np.ndarray:
+        """Numbers of the operators that texts are in place of operators; NaN elsewhere."""
+        known, found = self.tables.operators, np.full(len(self.leaves), np.nan)
+        for i in np.flatnonzero(self.roles == Role.OPERATOR).tolist():
+            found[i] = known.get(texts[i], NONE)
+        return found
+
+    def numbers(self, texts: Sequence[str]) -> np.ndarray:
+        """Values of the numbers that texts are in place of numbers; NaN elsewhere."""
+        found = np.full(len(self.leaves), np.nan)
+        for i in np.flatnonzero(self.roles == Role.NUMBER).tolist():
+            found[i] = _number(texts[i])
+        return found
+
+
+class _Texts:
+    """A text for each of some leaves: what they show, or what may be meant.
+
+    Args:
+        at: the leaves.
+        ids: of the texts among those of the file, ``NONE`` of others.
+        texts: the texts.
+    """
+
+    def __init__(self, at: _Leaves, ids: np.ndarray, texts: list[str]) -> None:
+        self.at, self.tables, self.places = at, at.tables, at.places
+        self.leaves = at.leaves
+        self.ids, self.texts = ids, texts
+        self._own = (ids == at.shown).astype(np.int64)  # its own occurrence does not count
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Features of the text; those of n-grams are made of ``grams``."""
+        return self._counts() | self._definitions() | self._distances() | self._relations()
+
+    def beside_shown(self) -> dict[str, np.ndarray]:
+        """Features of the text beside the one that is shown."""
+        at, texts, twins = self.at, self.texts, self.tables.twins
+        shown = at.texts
+        none = (np.nan,) * len(SPELLING_FEATURES)
+        rows = [
+            spelling(mine, text) if name else none
+            for mine, text, name in zip(shown, texts, at.is_name.tolist(), strict=True)
+        ]
+        known = [twins.get(text) for text in shown]
         return {
-            "operator": np.where(
-                is_operator, [numbers.get(text, NONE) for text in self.texts], np.nan
+            **dict(zip(SPELLING_FEATURES, np.array(rows, dtype=np.float64).T, strict=True)),
+            "suggested_length": np.array([len(text) for text in texts]),
+            "suggested_operator": at.operators(texts),
+            "number_step": at.numbers(texts) - at.numbers(shown),
+            "is_twin": np.array(
+                [
+                    np.nan if t is None else float(t[0] == text)
+                    for t, text in zip(known, texts, strict=True)
+                ]
             ),
-            "suggested_operator": np.where(
-                is_operator, [numbers.get(text, NONE) for text in self.suggestions], np.nan
+        }
+
+    def grams(self) -> np.ndarray:
+        """How often the text stands elsewhere in each kind of context of the leaf: (K, N)."""
+        counts = np.array([self.tables.gram_counts(n, self.leaves, self.ids) for n in GRAMS])
+        found: np.ndarray = np.where(self.ids >= 0, counts, 0)
+        return found
+
+    def _counts(self) -> dict[str, np.ndarray]:
+        at, every, ids, own = self.at, self.tables.all, self.ids, self._own
+        statement, node, arguments = at.ranges
+        listed = self.places.list_node[self.leaves]
+        in_arguments = (every.count(ids, *arguments) - own).astype(np.float64)
+        in_arguments[listed < 0] = np.nan
+        return {
+            "count": np.log1p(every.total(ids) - own),
+            "count_in_role": np.log1p(self.tables.role_count(ids, at.roles) - own),
+            "count_in_function": np.log1p(
+                every.count(ids, at.function[:, 0], at.function[:, 1]) - own
             ),
-            "number": np.where(is_number, shown, np.nan),
-            "number_step": np.where(is_number, suggested - shown, np.nan),
+            "count_in_statement": every.count(ids, *statement) - own,
+            "count_in_arguments": in_arguments,
+            "count_in_node": every.count(ids, *node) - own,
+        }
+
+    def _definitions(self) -> dict[str, np.ndarray]:
+        at, tables, ids = self.at, self.tables, self.ids
+        low, high = at.function[:, 0], at.function[:, 1]
+        own = self._own * tables.has_role(READ_ROLES)[self.leaves]
+        builtins = at.parsed.language.builtins
+        in_class = tables.members.count(ids, at.class_range[:, 0], at.class_range[:, 1])
+        no_class = (at.class_range[:, 0] < 0) | ~at.is_member
+        return {
+            "reads_in_function": tables.reads.count(ids, low, high) - own,
+            "bindings_in_function": tables.binds.count(ids, low, high),
+            "bindings": np.log1p(tables.binds.total(ids)),
+            "imports": tables.imports.total(ids),
+            "is_builtin": np.array([text in builtins for text in self.texts], dtype=np.float64),
+            "class_members": np.where(no_class, np.nan, in_class),
+        }
+
+    def _distances(self) -> dict[str, np.ndarray]:
+        leaves = self.leaves
+        back = self.tables.all.before(self.ids, leaves)
+        ahead = self.tables.all.after(self.ids, leaves)
+        bound = self.tables.binds.before(self.ids, leaves)
+        return {
+            "back": _log_distance(back, leaves),
+            "ahead": _log_distance(ahead, leaves),
+            "bound_back": _log_distance(bound, leaves),
+        }
+
+    def _relations(self) -> dict[str, np.ndarray]:
+        at, tables, leaves, texts, ids = self.at, self.tables, self.leaves, self.texts, self.ids
+        target = self.places.target[leaves]
+        aligned, expected = tables.parallels.aligned[leaves], tables.parallels.expected[leaves]
+        slot, _, filled = tables.slots
+        in_slot = filled.count(keyed(slot[leaves], ids)) - self._own
+        outside = self.places.list_node[leaves] < 0
+        known = tables.parsed.texts
+        like_target = np.full(len(leaves), np.nan)
+        for i in np.flatnonzero((target >= 0) & at.is_name).tolist():
+            like_target[i] = likeness(texts[i], known[target[i]])
+        like_parameter = np.full(len(leaves), np.nan)
+        for i, parameter in at.parameters:
+            like_parameter[i] = likeness(texts[i], parameter)
+        is_parameter = np.full(len(leaves), np.nan)
+        for i, names in at.keywords:
+            is_parameter[i] = texts[i] in names
+        return {
+            "is_target": np.where(target >= 0, target == ids, np.nan),
+            "like_target": like_target,
+            "is_aligned": np.where(aligned >= 0, aligned == ids, np.nan),
+            "is_expected": np.where(expected >= 0, expected == ids, np.nan),
+            "like_parameter": like_parameter,
+            "is_parameter": is_parameter,
+            "in_slot": np.where(outside, np.nan, np.log1p(np.maximum(in_slot, 0))),
         }
 
 

@@ -6,6 +6,7 @@ Columns over all leaves, computed once a file; ``evidence`` makes features of th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -43,6 +44,17 @@ class Occurrences:
         many = np.searchsorted(self._keys, ids * self._size + high) - first
         found: np.ndarray = np.where(ids >= 0, many, 0)
         return found
+
+    def total(self, ids: np.ndarray) -> np.ndarray:
+        """How often each text occurs: int64 (N,)."""
+        known = (ids >= 0) & (ids < len(self._totals))
+        found: np.ndarray = np.where(known, self._totals[np.where(known, ids, 0)], 0)
+        return found
+
+    @cached_property
+    def _totals(self) -> np.ndarray:
+        """How often each text occurs, by id."""
+        return np.bincount(self._keys // self._size, minlength=1)
 
     def before(self, ids: np.ndarray, leaves: np.ndarray) -> np.ndarray:
         """The last occurrence of each text before a leaf, ``NONE`` where there is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -97,6 +97,7 @@ def twins(counts: Mapping[str, int]) -> dict[str, str]:
     return found
 
 
-def _stems(name: str) -> Iterable[str]:
+@lru_cache(maxsize=1 << 13)
+def _stems(name: str) -> frozenset[str]:
     """The name, and the name without each of its letters."""
-    return {name} | {name[:i] + name[i + 1 :] for i in range(len(name))}
+    return frozenset({name, *(name[:i] + name[i + 1 :] for i in range(len(name)))})

@@ -24,6 +24,8 @@ GRAMS: Mapping[str, tuple[int, ...]] = {
     "left_three": (-3, -2, -1),
 }
 _REACH = 3
+_ROLES = 32
+"""More than there are roles."""
 _MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], dtype=np.uint64)
 MEMBER_ROLES = frozenset({Role.ATTRIBUTE, Role.METHOD, Role.ATTRIBUTE_BINDING})
 READ_ROLES = frozenset({Role.READ, Role.CALL, Role.UPDATE, Role.TYPE})
@@ -97,32 +99,38 @@ class Tables:
             found ^= found >> np.uint64(29)
         return found
 
-    def _gram_keys(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """By kind of n-gram: hash of every leaf's context, and sorted keys of the n-grams."""
+    def _gram_keys(self) -> dict[str, tuple[np.ndarray, Keys]]:
+        """By kind of n-gram: hash of every leaf's context, and keys of the n-grams."""
         found = {}
         for name, offsets in GRAMS.items():
             context = self.context_hash(offsets)
-            found[name] = (context, np.sort(keyed(context, self.places.ids)))
+            found[name] = (context, Keys(keyed(context, self.places.ids)))
         return found
 
     def gram_counts(self, name: str, leaves: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """How often texts stand in the contexts of leaves: int64 (N,)."""
         context, keys = self.grams[name]
-        return matches(keys, keyed(context[leaves], ids))
+        return keys.count(keyed(context[leaves], ids))
+
+    def role_count(self, ids: np.ndarray, roles: np.ndarray) -> np.ndarray:
+        """How often texts occur in roles: int64 (N,)."""
+        found: np.ndarray = np.where(ids >= 0, self._in_role[ids * _ROLES + roles], 0)
+        return found
 
     @cached_property
-    def role_keys(self) -> np.ndarray:
-        """Sorted keys of the text and role of every leaf."""
-        return np.sort(self.places.ids * 32 + self.roles)
+    def _in_role(self) -> np.ndarray:
+        """How often each text occurs in each role, by both."""
+        size = len(self.parsed.texts) * _ROLES
+        return np.bincount(self.places.ids * _ROLES + self.roles, minlength=size)
 
     @cached_property
-    def contexts(self) -> np.ndarray:
-        """Sorted hashes of the texts on both sides of every leaf."""
-        return np.sort(self.grams["both"][0])
+    def contexts(self) -> Keys:
+        """Hashes of the texts on both sides of every leaf."""
+        return Keys(self.grams["both"][0])
 
     @cached_property
-    def slots(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Hash of every leaf's place among arguments, and sorted keys without and with texts."""
+    def slots(self) -> tuple[np.ndarray, Keys, Keys]:
+        """Hash of every leaf's place among arguments, and keys without and with texts."""
         places = self.places
         which = np.where(places.keyword >= 0, -2 - places.keyword, places.position)
         hashed = keyed(places.callee.astype(np.uint64), which)
@@ -131,8 +139,8 @@ class Tables:
         inside |= (places.list_node >= 0) & literal
         return (
             hashed,
-            np.sort(hashed[inside]),
-            np.sort(keyed(hashed[inside], places.ids[inside])),
+            Keys(hashed[inside]),
+            Keys(keyed(hashed[inside], places.ids[inside])),
         )
 
     @cached_property
@@ -180,8 +188,23 @@ def keyed(hashed: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return mixed
 
 
-def matches(ordered: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """How often each key is in a sorted array: int64 (N,)."""
-    first = np.searchsorted(ordered, keys)
-    found: np.ndarray = np.searchsorted(ordered, keys, side="right") - first
-    return found
+class Keys:
+    """How often each key occurs.
+
+    Args:
+        keys: uint64 (N,), in any order.
+    """
+
+    def __init__(self, keys: np.ndarray) -> None:
+        ordered = np.sort(keys)
+        begins = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))[: len(ordered)]
+        self._keys = ordered[begins]
+        self._counts = np.diff(begins, append=len(ordered))
+
+    def count(self, keys: np.ndarray) -> np.ndarray:
+        """How often each of some keys occurs: int64 (M,)."""
+        if not len(self._keys):
+            return np.zeros(len(keys), dtype=np.int64)
+        place = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        found: np.ndarray = np.where(self._keys[place] == keys, self._counts[place], 0)
+        return found

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from codemlm.alternatives import Context
 from codemlm.calibration import Calibration
-from codemlm.confidence import Doubts, Recollection
+from codemlm.confidence import Doubts
 from codemlm.exact import Exact, exact_findings
+from codemlm.recollection import Recollection
 from codemlm.scoring import FileToScore, LeafScore, Scorer
 from codemlm.syntax import ParsedFile
 

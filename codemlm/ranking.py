@@ -55,53 +55,101 @@ def rank_rows(
     counts = [len(some) for some in possible]
     leaves = np.repeat([score.leaf for score in scores], counts)
     texts = [alternative.text for some in possible for alternative in some]
-    own = []
-    for score, some in zip(scores, possible, strict=True):
-        likelihoods = np.maximum([alternative.likelihood for alternative in some], FLOOR / 10)
-        own.append(
-            np.column_stack(
-                [
-                    np.log(likelihoods / likelihoods.max()),
-                    np.arange(len(some)),
-                    likelihoods / likelihoods.sum(),
-                    np.log(likelihoods),
-                    np.full(len(some), -score.keep_logit),
-                    np.full(len(some), score.logp_shown),
-                ]
-            )
-        )
-    if not texts:
-        return np.zeros((0, len(RANK_FEATURES)), dtype=np.float32)
-    rows = np.column_stack([evidence.features(leaves.tolist(), texts), np.vstack(own)])
-    return rows.astype(np.float32)
+    return _with_model(evidence.features(leaves.tolist(), texts), scores, possible)
+
+
+def _with_model(
+    features: np.ndarray, scores: Sequence[LeafScore], possible: Sequence[Sequence[Alternative]]
+) -> np.ndarray:
+    """``rank_rows``, of the evidence for all alternatives: float32 (M, F)."""
+    lists = _Lists([len(some) for some in possible])
+    given = [alternative.likelihood for some in possible for alternative in some]
+    likelihoods = np.maximum(np.array(given, dtype=np.float64), FLOOR / 10)
+    columns = (
+        np.log(likelihoods / lists.spread(lists.largest(likelihoods))),
+        lists.places,
+        likelihoods / lists.spread(lists.sums(likelihoods)),
+        np.log(likelihoods),
+        lists.spread(np.array([-score.keep_logit for score in scores])),
+        lists.spread(np.array([score.logp_shown for score in scores])),
+    )
+    rows = np.empty((len(RANK_FEATURES), len(likelihoods)), dtype=np.float32)
+    rows[: len(EVIDENCE_FEATURES)] = features.T
+    for row, column in zip(rows[len(EVIDENCE_FEATURES) :], columns, strict=True):
+        row[:] = column
+    return rows.T
+
+
+class _Lists:
+    """Values of several lists, none of them empty, one list after the other.
+
+    Attributes:
+        starts: where each list begins.
+        places: of each value in its list.
+
+    Args:
+        counts: lengths of the lists.
+    """
+
+    def __init__(self, counts: Sequence[int]) -> None:
+        self._counts = np.array(counts, dtype=np.int64)
+        self.starts = np.cumsum(self._counts) - self._counts
+        self.places = np.arange(self._counts.sum()) - self.spread(self.starts)
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """A value a list, for each value of it."""
+        return np.repeat(values, self._counts)
+
+    def largest(self, values: np.ndarray) -> np.ndarray:
+        """The largest value of each list."""
+        found: np.ndarray = np.maximum.reduceat(values, self.starts)
+        return found
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """The sum of each list: to the last bit that of the list alone, unlike ``reduceat``."""
+        found = np.zeros(len(self._counts))
+        for count in np.unique(self._counts).tolist():
+            of_length = self._counts == count
+            where = self.starts[of_length][:, None] + np.arange(count)
+            found[of_length] = values[where].sum(axis=1)
+        return found
+
+    def order(self, values: np.ndarray) -> np.ndarray:
+        """Each list's places, largest value first, of equals in the given order."""
+        number = self.spread(np.arange(len(self._counts)))
+        order = np.lexsort((-values, number))
+        found: np.ndarray = order - self.spread(self.starts)
+        return found
 
 
 def reordered(
     ranker: Boosted,
-    evidence: Evidence,
+    features: np.ndarray,
     scores: Sequence[LeafScore],
-    possible: Sequence[Sequence[Alternative]],
+    possible: Sequence[list[Alternative]],
 ) -> tuple[list[list[Alternative]], np.ndarray]:
     """The alternatives of each leaf, what was probably meant first.
 
     Args:
         ranker: trees over RANK_FEATURES.
-        evidence: of the file.
+        features: evidence for all alternatives, leaf after leaf: float32 (M, F).
         scores: of the leaves.
         possible: the alternatives of each, in the model's order; none is empty.
 
     Returns:
-        The lists, and the log of the first one's share by the ranker: float64 (N,).
+        The lists, those whose order stays as they were given; and float64 (N, 2): the place that
+        the first one had, and the log of its share by the ranker.
     """
+    found = list(possible)
     if not scores:
-        return [], np.zeros(0)
+        return found, np.zeros((0, 2))
     columns = [RANK_FEATURES.index(name) for name in ranker.features]
-    margins = ranker.logits(rank_rows(evidence, scores, possible)[:, columns])
-    found, preference, start = [], np.zeros(len(scores)), 0
-    for number, some in enumerate(possible):
-        own = margins[start : start + len(some)]
-        start += len(some)
-        order = np.argsort(-own, kind="stable")
-        found.append([some[i] for i in order.tolist()])
-        preference[number] = -np.log(np.exp(own - own.max()).sum())
-    return found, preference
+    margins = ranker.logits(_with_model(features, scores, possible)[:, columns])
+    lists = _Lists([len(some) for some in possible])
+    order = lists.order(margins)
+    moved = np.add.reduceat(order != lists.places, lists.starts, dtype=np.int64)
+    for number in np.flatnonzero(moved).tolist():
+        some, start = possible[number], int(lists.starts[number])
+        found[number] = [some[i] for i in order[start : start + len(some)].tolist()]
+    odds = np.exp(margins - lists.spread(lists.largest(margins)))
+    return found, np.column_stack([order[lists.starts], -np.log(lists.sums(odds))])

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from codemlm.alternatives import Context
 from codemlm.cache import FLOOR, Cache, Judged
 from codemlm.calibration import Calibration
-from codemlm.confidence import Recollection
 from codemlm.discovery import Target
 from codemlm.errors import CodemlmError, SourceError
 from codemlm.examination import examine
@@ -25,6 +24,7 @@ from codemlm.notebooks import Cell, is_notebook, read_notebook
 from codemlm.positions import LineIndex
 from codemlm.pragmas import Pragmas, pragmas_of
 from codemlm.recall import StoringScorer
+from codemlm.recollection import Recollection
 from codemlm.rules import UNUSED_PRAGMA
 from codemlm.scopes import enclosing_function
 from codemlm.scoring import FileToScore, Scorer

@@ -12,9 +12,9 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from codemlm.confidence import Recollection
 from codemlm.errors import CodemlmError
 from codemlm.languages import PYTHON, language_for_path
+from codemlm.recollection import Recollection
 from codemlm.remembering import RememberingScorer
 from codemlm.scanner import FileResult, Scanner
 from codemlm.scoring import FileToScore, LeafScore

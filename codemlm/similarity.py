@@ -88,27 +88,37 @@ class Spellings:
         self.names = frozenset(name for name in names if name.isidentifier())
         self._by_rest: dict[str, list[str]] = defaultdict(list)
         for name in sorted(self.names):
-            folded = _folded(name)
-            for rest in {folded, *_shorter(folded)}:
+            for rest in _rests(_folded(name)):
                 self._by_rest[rest].append(name)
+        self._rests = frozenset(self._by_rest)
 
     def near(self, text: str) -> tuple[str, ...]:
         """Names that ``text`` may be a misspelling of, most similar first."""
         folded = _folded(text)
-        rests = {folded, *_shorter(folded)}
-        if len(folded) >= _LEAST_TWICE:
-            rests |= {further for rest in rests for further in _shorter(rest)}
+        rests = _further_rests(folded) if len(folded) >= _LEAST_TWICE else _rests(folded)
         if folded.endswith("y"):
-            rests.add(folded[:-1] + "ies")
+            rests |= {folded[:-1] + "ies"}
         if folded.endswith("ies"):
-            rests.add(folded[:-3] + "y")
-        found = {name for rest in rests for name in self._by_rest.get(rest, ())}
+            rests |= {folded[:-3] + "y"}
+        found = {name for rest in rests & self._rests for name in self._by_rest[rest]}
         near = [name for name in found if is_near_spelling(text, name)]
         return tuple(sorted(near, key=lambda name: (-similarity(text, name), name)))
 
 
 def _folded(name: str) -> str:
     return name.replace("_", "").lower()
+
+
+@lru_cache(maxsize=1 << 13)
+def _rests(name: str) -> frozenset[str]:
+    """``name``, and it without one of its letters."""
+    return frozenset({name, *_shorter(name)})
+
+
+@lru_cache(maxsize=1 << 9)
+def _further_rests(name: str) -> frozenset[str]:
+    """``name``, and it without one or two of its letters."""
+    return _rests(name).union(*map(_shorter, _rests(name)))
 
 
 def _shorter(name: str) -> Iterable[str]:

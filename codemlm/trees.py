@@ -13,6 +13,8 @@ from codemlm.errors import ModelError
 _MOST_LEAVES = 64
 """Leaves of the trees of which ``_Masks`` can be made."""
 _CHUNK_ROWS = 2048
+_MOST_KNOWN = 1 << 15
+"""Rows whose margins are remembered, twice over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,10 @@ class _Masks:
             for feature, threshold, missing_left, clears in rows:
                 nodes.setdefault(feature, []).append((threshold, number, clears, missing_left))
         self._features = [(f, *self._table(of_feature)) for f, of_feature in nodes.items()]
+        most = max([len(thresholds) for _, thresholds, _, _ in self._features], default=0) + 1
+        self._place_type = np.min_scalar_type(most)
+        self._known: dict[bytes, float] = {}
+        self._known_before: dict[bytes, float] = {}
 
     def _table(
         self, nodes: list[tuple[float, int, int, bool]]
@@ -163,16 +169,46 @@ class _Masks:
         return thresholds, trees, left
 
     def margins(self, rows: np.ndarray) -> np.ndarray:
-        """Margins of rows of features: float64 (N,), to the last bit those of ``Tree.add_to``."""
-        left = np.repeat(self._full[:, None], len(rows), axis=1)
-        for feature, thresholds, trees, table in self._features:
+        """Margins of rows of features: float64 (N,), to the last bit those of ``Tree.add_to``.
+
+        A row that stands among the thresholds as an earlier one did has that one's margin: when a
+        text is scanned again after an edit, nearly all rows do.
+        """
+        places = self._places(rows)
+        data, width = places.T.tobytes(), places.itemsize * len(places)
+        keys = [data[start : start + width] for start in range(0, len(data), width)]
+        if len(self._known) > _MOST_KNOWN:
+            self._known_before, self._known = self._known, {}
+        now, before = self._known, self._known_before
+        known = [now.get(key, before.get(key)) for key in keys]
+        new = [row for row, margin in enumerate(known) if margin is None]
+        found = np.array(known, dtype=np.float64)
+        if new:
+            found[new] = self._evaluate(places[:, new])
+        now.update(zip(keys, found.tolist(), strict=True))
+        return found
+
+    def _places(self, rows: np.ndarray) -> np.ndarray:
+        """Where values stand among the thresholds of each feature that is asked for: (G, N).
+
+        Of trees that ask for none: zeros.
+        """
+        shape = (max(1, len(self._features)), len(rows))
+        places = np.zeros(shape, dtype=self._place_type)
+        for own, (feature, thresholds, _, _) in zip(places, self._features, strict=False):
             column = rows[:, feature]
-            place = np.searchsorted(thresholds, column)
-            place[np.isnan(column)] = len(thresholds) + 1
+            own[:] = np.searchsorted(thresholds, column)
+            own[np.isnan(column)] = len(thresholds) + 1
+        return places
+
+    def _evaluate(self, places: np.ndarray) -> np.ndarray:
+        """Margins of rows by ``_places``: float64 (N,)."""
+        left = np.repeat(self._full[:, None], places.shape[1], axis=1)
+        for place, (_, _, trees, table) in zip(places, self._features, strict=False):
             left[trees] &= table[:, place]
         first = left & (~left + self._type.type(1))  # the lowest bit that is set
         leaves = np.frexp(first.astype(np.float64))[1] - 1
-        found = np.zeros(len(rows))
+        found = np.zeros(places.shape[1])
         for margins in np.take_along_axis(self._values, leaves, axis=1):
             found += margins
         return found

@@ -72,13 +72,15 @@ def test_rows_say_how_the_model_ranks_and_what_the_file_knows() -> None:
 
 def test_a_ranker_orders_and_says_how_sure_it_is() -> None:
     context, score, found = scored("top height weight")
-    evidence = Evidence(context.parsed)
-    lists, shares = reordered(likes("place", 1.5), evidence, [score], [found])
+    both = [found, found[:2]]
+    leaves, texts = [score.leaf] * 5, [a.text for some in both for a in some]
+    features = Evidence(context.parsed).features(leaves, texts)
+    lists, shares = reordered(likes("place", 1.5), features, [score, score], both)
     assert [a.text for a in lists[0]] == ["weight", "top", "height"]
-    assert shares.tolist() == pytest.approx([-np.log(1 + 2 * np.exp(-2.0))])
-    lists, _ = reordered(likes("place", 7.0), evidence, [score], [found])
-    assert lists[0] == found  # ties keep the model's order
-    assert reordered(likes("place", 1.5), evidence, [], [])[0] == []
+    assert lists[1] is both[1]  # ties keep the model's order
+    expected = [[2, -np.log(1 + 2 * np.exp(-2.0))], [0, -np.log(2)]]
+    assert shares == pytest.approx(np.array(expected))
+    assert reordered(likes("place", 1.5), features[:0], [], [])[0] == []
 
 
 def test_findings_begin_with_what_the_ranker_prefers() -> None:
