@@ -60,7 +60,7 @@ class RememberingScorer(SavingScorer):
     """A scorer of one text's versions, which scores a window once as long as it stays in use.
 
     Args:
-        scorer: what it scores with.
+        scorer: what it scores with; windows that it remembers are known from the start.
 
     Attributes:
         file: what it scored last.
@@ -80,6 +80,8 @@ class RememberingScorer(SavingScorer):
         self.hurried = False
         self.put_off = 0
         self._known: dict[bytes, list[LeafScore]] = {}
+        if isinstance(scorer, RememberingScorer):
+            self._known |= scorer._known
         self._filled_as: dict[bytes, bytes] = {}
         self._used: set[bytes] = set()
         self._version: _Version | None = None

@@ -156,6 +156,9 @@ class Scorer:
         tokenizer: the model's tokenizer.
         batch_windows: windows a forward pass.
         margin: subtokens of context on either side of what a window judges; None: a sixth window.
+
+    Attributes:
+        masked_window: subtokens that are read around a leaf that is masked.
     """
 
     def __init__(
@@ -170,6 +173,7 @@ class Scorer:
         self.tokenizer = tokenizer
         self.batch_windows = batch_windows
         self.margin = model.window // 6 if margin is None else margin
+        self.masked_window = model.window
         self.shape = WindowShape.for_window(model.window)
 
     @cached_property
@@ -240,13 +244,12 @@ class Scorer:
         & Ivanova, arXiv 2305.10588, mend for subtoken models).
         """
         encoded = file.encoded
-        unit_of = {int(leaf): unit for unit, leaf in enumerate(encoded.unit_leaf) if leaf >= 0}
         found: list[LeafScore] = []
         for chunk in chunks(list(leaves), self.batch_windows):
             batch = Batch(len(chunk), self.shape, self.model.num_global)
             for index, leaf in enumerate(chunk):
-                unit = unit_of[leaf]
-                start, stop = window_around(encoded, unit, self.model.window)
+                unit = int(np.flatnonzero(encoded.unit_leaf == leaf)[0])
+                start, stop = window_around(encoded, unit, self.masked_window)
                 judge = np.zeros(stop - start, dtype=bool)
                 judge[unit - start] = True
                 fill_window(batch, index, file, start, stop, judge, masked=True)

@@ -1,23 +1,27 @@
-"""The lightbulb: put a suggestion in place, silence a finding, or explain its rule."""
+"""The lightbulb: put a suggestion in place, silence a finding, or explain it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from lsprotocol import types
 
+from codemlm.edits import choose, is_safe
 from codemlm.findings import Finding
 from codemlm.pragmas import ANY_LINE, pragmas_of
+from codemlm.rules import UNUSED_PRAGMA
 from codemlm.syntax import ParsedFile
 from codemlm.types import Role, Span
-from codemlm_lsp.analysis import Known
+from codemlm_lsp.analysis import Known, findings_of
 from codemlm_lsp.baselines import names_of
 from codemlm_lsp.diagnostics import Client, Edit, finding_at, fixes
 from codemlm_lsp.documents import Snapshot, Store
 
 EXPLAIN, ADD_TO_BASELINE = "codemlm.explain", "codemlm.addToBaseline"
+FIX_ALL = f"{types.CodeActionKind.SourceFixAll.value}.codemlm"
 _CODES = re.compile(rb"codemlm:[ \t]*ignore[ \t]*\[([^\]\r\n]*)\]", re.IGNORECASE)
 _HEAD = re.compile(rb"(?:#![^\r\n]*(?:\r\n|\r|\n))?(?:#[^\r\n]*coding[:=][^\r\n]*(?:\r\n|\r|\n))?")
 _MULTILINE = (int(Role.STRING), int(Role.FSTRING))
@@ -45,12 +49,14 @@ def actions_for(
     first = snapshot.offset(uri, where.start, client.encoding)
     last = snapshot.offset(uri, where.end, client.encoding)
     wanted = context.only
-    quick = types.CodeActionKind.QuickFix
     if view is None or first is None or last is None:
         return []
-    if wanted is not None and not any(_covers(kind, quick) for kind in wanted):
-        return []
     found: list[types.CodeAction] = []
+    if wanted is not None and any(_covers(kind, FIX_ALL) for kind in wanted):
+        found += _fix_all(known, store, client)
+    quick = types.CodeActionKind.QuickFix
+    if wanted is not None and not any(_covers(kind, quick) for kind in wanted):
+        return found
     for finding in finding_at(known, (min(first, last), max(first, last))):
         shown = _shown(snapshot, finding, context.diagnostics, client.encoding)
         edits = [*fixes(view.parsed, finding), *_silencing(view.parsed, snapshot, finding)]
@@ -60,10 +66,15 @@ def actions_for(
                 kind=quick,
                 diagnostics=shown or None,
                 edit=_workspace_edit(edit, snapshot, store, client),
+                is_preferred=edit.is_preferred or None,
             )
             for edit in edits
         ]
-        commands = [(f"Explain {finding.rule}", EXPLAIN, [finding.rule])]
+        place = snapshot.place(finding.span, client.encoding)
+        at = place.range.start
+        explained = [finding.rule, place.uri, at.line, at.character]
+        commands: list[tuple[str, str, list[Any]]] = []
+        commands.append((f"Explain {finding.rule} here", EXPLAIN, explained))
         if known.baseline is not None and known.whole is not None:
             name = names_of(known.whole)[finding.rule, finding.leaf]
             commands.insert(0, ("Add to the baseline", ADD_TO_BASELINE, [uri, name]))
@@ -76,9 +87,20 @@ def actions_for(
     return found
 
 
-def _covers(kind: str, quick: str) -> bool:
-    """Whether asking for ``kind`` asks for quick fixes."""
-    return kind == "" or quick == kind
+def _fix_all(known: Known, store: Store, client: Client) -> list[types.CodeAction]:
+    """All edits that cannot change what the program does, as one; none where there are none."""
+    chosen = choose([f for f in findings_of(known) if is_safe(f)])
+    if not chosen:
+        return []
+    title = "codemlm: remove comments that are not needed"
+    changes = tuple(change for finding in chosen for change in finding.edits)
+    edit = _workspace_edit(Edit(title, changes), known.snapshot, store, client)
+    return [types.CodeAction(title, FIX_ALL, edit=edit)]
+
+
+def _covers(kind: str, other: str) -> bool:
+    """Whether asking for a kind asks for another one, too: for what is below it."""
+    return kind in ("", other) or other.startswith(f"{kind}.")
 
 
 def _shown(
@@ -98,7 +120,9 @@ def _silencing(parsed: ParsedFile, snapshot: Snapshot, finding: Finding) -> Iter
     end = begin + start + len(content)
     pragma = _CODES.search(content)
     title = f"Ignore {finding.rule} here"
-    if pragma is not None:
+    if finding.rule == UNUSED_PRAGMA:
+        pass  # it is about a comment, which is easier taken away than silenced
+    elif pragma is not None:
         place = begin + start + pragma.end(1)
         codes = b", " if pragma[1].strip() else b""
         yield Edit(title, ((Span(place, place), codes + finding.rule.encode()),))

@@ -13,6 +13,7 @@ from codemlm.report import counted
 from codemlm.rule_pages import rule_markdown, rule_text
 from codemlm.rules import RULES
 from codemlm_lsp.actions import ADD_TO_BASELINE, EXPLAIN
+from codemlm_lsp.explaining import explain_place, show_page
 from codemlm_lsp.hover import REVEAL
 from codemlm_lsp.server import CodemlmServer
 
@@ -42,9 +43,26 @@ def show_model(ls: CodemlmServer, *_: Any) -> dict[str, str]:
     return facts
 
 
-def explain(ls: CodemlmServer, *arguments: Any) -> str | None:
-    """A rule's description, in Markdown; also shown as a message."""
-    code = arguments[0] if arguments else None
+async def explain(ls: CodemlmServer, *arguments: Any) -> str | None:
+    """An explanation in Markdown, which is also shown.
+
+    ``[code]`` asks for a rule's description; ``[code, uri, line, character]`` asks why there is a
+    finding at a place, or why there is none: the code may be null.
+    """
+    code, *place = arguments or (None,)
+    if len(place) == 3:
+        uri, line, character = place
+        try:
+            page = await explain_place(ls, str(uri), types.Position(int(line), int(character)))
+        except CodemlmError as error:
+            ls.window_show_message(types.ShowMessageParams(types.MessageType.Error, str(error)))
+            return None
+        if page is None:
+            said = "codemlm: there is nothing to explain here"
+            ls.window_show_message(types.ShowMessageParams(types.MessageType.Info, said))
+            return None
+        await show_page(ls, page)
+        return page.markdown()
     if not isinstance(code, str) or code not in RULES:
         return None
     rule = RULES[code]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from lsprotocol import types
 
 from codemlm.findings import Finding, Suggestion, percent
+from codemlm.members import MEMBER_ROLES
 from codemlm.positions import LineIndex
-from codemlm.rules import UNKNOWN
+from codemlm.report import number
+from codemlm.rules import UNKNOWN, UNUSED_PRAGMA
+from codemlm.scopes import lookup_order
 from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT
 from codemlm.suggestions import edits_of
 from codemlm.syntax import ParsedFile
@@ -20,7 +24,10 @@ from codemlm_lsp.documents import Snapshot
 
 SOURCE = "codemlm"
 MAX_EVIDENCE = 3
-_BINDS = [int(role) for role in BINDING_ROLES]
+SURE = 0.8
+"""Confidence from which a finding is a warning."""
+CLEAR = 0.9
+"""Likelihood from which the first of several suggestions needs no look at the others."""
 _NAMES = [int(role) for role in NAME_ROLES]
 
 
@@ -34,6 +41,7 @@ class Client:
         links: whether rule codes may be links.
         tags: whether superfluous code may be marked.
         versioned_edits: whether edits may name the version they are for.
+        markup: how hovers are written: in Markdown, which can be read as it is, too.
     """
 
     encoding: str = types.PositionEncodingKind.Utf16.value
@@ -41,6 +49,7 @@ class Client:
     links: bool = False
     tags: bool = False
     versioned_edits: bool = False
+    markup: types.MarkupKind = types.MarkupKind.Markdown
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +59,12 @@ class Edit:
     Attributes:
         title: for people.
         changes: what is replaced, in source order.
+        is_preferred: whether a key that applies fixes unseen may apply this one.
     """
 
     title: str
     changes: tuple[tuple[Span, bytes], ...]
+    is_preferred: bool = False
 
 
 def diagnostics_of(
@@ -94,7 +105,8 @@ def diagnostic(
 ) -> types.Diagnostic:
     """A finding as a diagnostic, without other places."""
     link = links.get(finding.rule) if client.links else None
-    superfluous = client.tags and any(s.text == DELETE_TEXT for s in finding.suggestions[:1])
+    superfluous = any(s.text == DELETE_TEXT for s in finding.suggestions[:1])
+    superfluous |= finding.rule == UNUSED_PRAGMA
     return types.Diagnostic(
         range=where,
         message=finding.message,
@@ -102,15 +114,15 @@ def diagnostic(
         code=finding.rule,
         code_description=types.CodeDescription(link) if link else None,
         source=SOURCE,
-        tags=[types.DiagnosticTag.Unnecessary] if superfluous else None,
+        tags=[types.DiagnosticTag.Unnecessary] if superfluous and client.tags else None,
         data={
             "rule": finding.rule,
-            "confidence": round(finding.confidence, 4),
-            "likelihood": round(finding.likelihood, 6),
+            "confidence": number(finding.confidence),
+            "likelihood": number(finding.likelihood),
             "suggestions": [
                 {
                     "text": suggestion.text,
-                    "likelihood": round(suggestion.likelihood, 6),
+                    "likelihood": number(suggestion.likelihood),
                     "title": edit.title,
                 }
                 for suggestion, edit in zip(
@@ -123,9 +135,11 @@ def diagnostic(
 
 def severity(finding: Finding) -> types.DiagnosticSeverity:
     """How loudly to say it: what ends the program is an error; the rest goes by confidence."""
+    if finding.rule == UNUSED_PRAGMA:
+        return types.DiagnosticSeverity.Information
     if finding.rule in UNKNOWN:
         return types.DiagnosticSeverity.Error
-    if finding.confidence >= 0.8:
+    if finding.confidence >= SURE:
         return types.DiagnosticSeverity.Warning
     if finding.confidence >= 0.5:
         return types.DiagnosticSeverity.Information
@@ -137,13 +151,29 @@ def fixes(parsed: ParsedFile, finding: Finding) -> list[Edit]:
     if finding.other is not None:
         other = parsed.source[finding.other.start : finding.other.end].decode("utf-8")
         return [Edit(f"Swap `{finding.text}` and `{other}`", finding.edits)]
+    if finding.rule == UNUSED_PRAGMA:
+        some_stay = any(new for _, new in finding.edits)
+        title = "Remove the codes that are not needed" if some_stay else "Remove the comment"
+        return [Edit(title, finding.edits, is_preferred=True)] if finding.edits else []
     return [
         Edit(
             _title(finding.text, suggestion),
             edits_of(parsed, finding.leaf, suggestion.text),
+            is_preferred=place == 0 and is_clear(finding),
         )
-        for suggestion in finding.suggestions
+        for place, suggestion in enumerate(finding.suggestions)
     ]
+
+
+def is_clear(finding: Finding) -> bool:
+    """Whether the first suggestion may be applied without a look at the others.
+
+    Of the model's findings none may, as on the command line: what stands there runs, and means
+    something. What is unknown ends the program, so that a good guess is no loss.
+    """
+    if finding.rule not in UNKNOWN or finding.confidence < SURE:
+        return False
+    return len(finding.suggestions) == 1 or finding.suggestions[0].likelihood >= CLEAR
 
 
 def _title(shown: str, suggestion: Suggestion) -> str:
@@ -165,36 +195,85 @@ def _related(
 
 
 def evidence(parsed: ParsedFile, finding: Finding) -> list[tuple[Span, str]]:
-    """Places that speak for the suggestion: where its name is bound, and its nearest uses."""
+    """Places that speak for the suggestion: where its name is bound, and its nearest uses.
+
+    What means the same name at the finding's place goes first: names of other functions may only
+    be spelt alike.
+    """
     found: list[tuple[Span, str]] = []
     if finding.other is not None:
         found.append((finding.other, "would change places with this"))
-    if not finding.suggestions or finding.suggestions[0].text not in parsed.texts:
-        return found
-    name = finding.suggestions[0].text
-    same = parsed.text_ids == parsed.texts.index(name)
-    uses = np.flatnonzero(same & np.isin(parsed.roles, _NAMES))
+    uses = _uses(parsed, finding)
     index = LineIndex(parsed.source)
     seen = {index.line_of(finding.span.start)}
-    binding = np.isin(parsed.roles[uses], _BINDS)
     # The nearest binding first, then what is nearest.
-    by_distance = np.abs(uses - finding.leaf)
-    order = sorted(range(len(uses)), key=lambda i: (not binding[i], by_distance[i]))
-    if order and binding[order[0]]:
-        order = [order[0], *sorted(order[1:], key=lambda i: by_distance[i])]
-    for place in order:
-        leaf = int(uses[place])
-        line = index.line_of(int(parsed.starts[leaf]))
+    bindings = [use for use in uses if use.is_binding and not use.is_elsewhere]
+    first = min(bindings, default=None)
+    for use in [*([first] if first else []), *sorted(uses)]:
+        span = Span(int(parsed.starts[use.leaf]), int(parsed.ends[use.leaf]))
+        line = index.line_of(span.start)
         if line in seen or len(found) >= MAX_EVIDENCE:
             continue
         seen.add(line)
-        span = Span(int(parsed.starts[leaf]), int(parsed.ends[leaf]))
-        found.append((span, f"`{name}` is {_verb(Role(int(parsed.roles[leaf])))} here"))
+        verb = "bound" if use.is_binding else "used"
+        found.append((span, f"`{parsed.text(use.leaf)}` is {verb} here"))
     return found
 
 
-def _verb(role: Role) -> str:
-    return "bound" if role in BINDING_ROLES else "used"
+class _Use(NamedTuple):
+    """An occurrence of a name; the best evidence first."""
+
+    is_elsewhere: bool
+    distance: int
+    leaf: int
+    is_binding: bool
+
+
+def _uses(parsed: ParsedFile, finding: Finding) -> list[_Use]:
+    """Occurrences of the name that is suggested; members are none of a variable, nor vice versa."""
+    if not finding.suggestions:
+        return []
+    owner, dot, name = finding.suggestions[0].text.rpartition(parsed.language.member_access)
+    if name not in parsed.texts or (dot and not owner):
+        return []
+    is_member = bool(dot) or finding.role in MEMBER_ROLES
+    same = (parsed.text_ids == parsed.texts.index(name)) & np.isin(parsed.roles, _NAMES)
+    home = _Homes(parsed, name, is_member=is_member)
+    scopes = parsed.scopes_of.tolist()
+    here = home.of(scopes[finding.leaf])
+    found = []
+    for leaf in np.flatnonzero(same).tolist():
+        role = Role(parsed.leaf_roles[leaf])
+        if (role in MEMBER_ROLES) != is_member and finding.role != Role.KEYWORD_ARGUMENT:
+            continue
+        is_elsewhere = home.of(scopes[leaf]) != here
+        distance = abs(leaf - finding.leaf)
+        is_binding = role in BINDING_ROLES or role is Role.ATTRIBUTE_BINDING
+        found.append(_Use(is_elsewhere, distance, leaf, is_binding))
+    return found
+
+
+class _Homes:
+    """The scope whose name is meant where a name is read, or the class whose member is.
+
+    Args:
+        parsed: the file.
+        name: the name.
+        is_member: whether it is a member's.
+    """
+
+    def __init__(self, parsed: ParsedFile, name: str, *, is_member: bool) -> None:
+        self._parsed, self._text, self._is_member = parsed, parsed.texts.index(name), is_member
+
+    def of(self, scope: int) -> int:
+        """Of a use in a scope; -1: no scope of the file."""
+        scopes = self._parsed.scopes
+        if self._is_member:
+            while scope >= 0 and scopes[scope].kind != "class":
+                scope = scopes[scope].parent
+            return scope
+        order = lookup_order(self._parsed, scope)
+        return next((one for one in order if self._text in scopes[one].bindings), -1)
 
 
 def finding_at(known: Known, span: tuple[int, int]) -> Sequence[Finding]:

@@ -11,7 +11,7 @@ from pygls.uris import from_fs_path
 
 from codemlm.config_files import OWN_FILE, SHARED_FILE
 from codemlm.types import Span
-from codemlm_lsp.actions import actions_for
+from codemlm_lsp.actions import FIX_ALL, actions_for
 from codemlm_lsp.analysis import Known
 from codemlm_lsp.commands import COMMANDS, scan_workspace
 from codemlm_lsp.diagnostics import Client, diagnostics_of
@@ -34,12 +34,15 @@ def initialize(ls: CodemlmServer, params: types.InitializeParams) -> None:
     ls.pulls = text is not None and text.diagnostic is not None
     pulled = text.diagnostic if text is not None and text.diagnostic is not None else shown
     tags = getattr(pulled, "tag_support", None)
+    formats = None if text is None or text.hover is None else text.hover.content_format
+    plain = formats is not None and types.MarkupKind.Markdown not in formats
     ls.client = Client(
         related=bool(getattr(pulled, "related_information", None)),
         links=bool(getattr(pulled, "code_description_support", None)),
         tags=tags is not None and types.DiagnosticTag.Unnecessary in tags.value_set,
         versioned_edits=ls.supports("workspace", "workspace_edit", "document_changes"),
         encoding=ls.workspace.position_encoding or types.PositionEncodingKind.Utf16.value,
+        markup=types.MarkupKind.PlainText if plain else types.MarkupKind.Markdown,
     )
     ls.store.encoding = ls.client.encoding
     settings = ls.read_settings(params.initialization_options, ls.base)
@@ -262,7 +265,7 @@ async def hover(ls: CodemlmServer, params: types.HoverParams) -> types.Hover | N
     if text is None:
         return None
     span = Span(int(view.parsed.starts[leaf]), int(view.parsed.ends[leaf]))
-    content = types.MarkupContent(types.MarkupKind.Markdown, text)
+    content = types.MarkupContent(ls.client.markup, text)
     return types.Hover(content, known.snapshot.place(span, encoding).range)
 
 
@@ -316,7 +319,7 @@ FEATURES: dict[str, tuple[Callable[..., Any], Any]] = {
     types.TEXT_DOCUMENT_HOVER: (hover, None),
     types.TEXT_DOCUMENT_CODE_ACTION: (
         code_action,
-        types.CodeActionOptions(code_action_kinds=[types.CodeActionKind.QuickFix]),
+        types.CodeActionOptions(code_action_kinds=[types.CodeActionKind.QuickFix, FIX_ALL]),
     ),
     types.TEXT_DOCUMENT_INLAY_HINT: (inlay_hint, None),
     types.TEXT_DOCUMENT_CODE_LENS: (code_lens, None),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 
 import numpy as np
 from lsprotocol import types
@@ -50,7 +51,8 @@ def hover_text(known: Known, leaf: int, score: LeafScore | None) -> str | None:
     if finding is not None:
         rule = RULES[finding.rule]
         about = f"**{rule.code} {rule.name}**: {rule.summary} {rule.why}"
-        return f"{_message(finding)}\n\n{_of_finding(finding)}\n\n{about}"
+        table = f"{_of_finding(finding)}\n\n" if finding.suggestions else ""
+        return f"{_message(finding)}\n\n{table}{about}"
     if score is None or not score.alternatives:
         return None
     return _table(shown, score.likelihood, score.alternatives)
@@ -74,8 +76,23 @@ def _table(
     kept = ranked[:MAX_ROWS]
     if rows[0] not in kept:
         kept.append(rows[0])
-    lines = [f"| {text} | {percent(value)} |" for text, value in kept]
-    return "\n".join(["| here | likelihood |", "| :--- | ---: |", *lines])
+    return _padded([("here", "likelihood"), *((text, percent(value)) for text, value in kept)])
+
+
+def _padded(rows: list[tuple[str, str]]) -> str:
+    """A Markdown table that can be read as it is, too: its second column is of numbers."""
+    left, right = (max(_width(cell) for cell in column) for column in zip(*rows, strict=True))
+    lines = [
+        f"| {text}{' ' * (left - _width(text))} | {' ' * (right - _width(value))}{value} |"
+        for text, value in rows
+    ]
+    return "\n".join([lines[0], f"| :{'-' * (left - 1)} | {'-' * (right - 1)}: |", *lines[1:]])
+
+
+def _width(text: str) -> int:
+    """Columns that a text takes on a screen of fixed width."""
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)
 
 
 def _meant(shown: str, text: str) -> str:

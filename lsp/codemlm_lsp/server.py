@@ -22,6 +22,7 @@ from pygls.uris import from_fs_path
 
 from codemlm import __version__
 from codemlm.config import Config, combine
+from codemlm.config import Settings as Effective
 from codemlm.config_files import ConfigFiles, environment_layers
 from codemlm.discovery import WalkRules
 from codemlm.errors import CodemlmError, ConfigError
@@ -72,6 +73,7 @@ class CodemlmServer(LanguageServer):
         folders: workspace folders (absolute paths) and their settings.
         heat_map: whether inlay hints are shown.
         files: the workspace's files that are not open.
+        pages: folder of pages that the client may show; it goes with the server.
         links: addresses of the rules' descriptions, by code.
         exit_code: of the process.
     """
@@ -112,8 +114,9 @@ class CodemlmServer(LanguageServer):
         self._shown: dict[str, set[str]] = {}
         self._early: dict[str, tuple[Snapshot, dict[str, list[types.Diagnostic]]]] = {}
         self._told: set[str] = set()
-        self._pages = tempfile.TemporaryDirectory(prefix="codemlm-rules-")
-        self.links = _rule_pages(Path(self._pages.name))
+        self._pages = tempfile.TemporaryDirectory(prefix="codemlm-")
+        self.pages = self._pages.name
+        self.links = _rule_pages(Path(self.pages))
 
     # What the client can do, and what it wants
 
@@ -144,6 +147,10 @@ class CodemlmServer(LanguageServer):
         return self.settings if folder is None else self.folders[folder]
 
     def config_for(self, path: str | None) -> Config:
+        """As ``effective_for``, without where the values are from."""
+        return self.effective_for(path).config
+
+    def effective_for(self, path: str | None) -> Effective:
         """The configuration for a path: the nearest file's, below what the client set.
 
         One that cannot be used is shown as a message, and left out.
@@ -153,10 +160,10 @@ class CodemlmServer(LanguageServer):
         try:
             if folder not in self._configs:
                 self._configs[folder] = ConfigFiles(layers)
-            return self._configs[folder].of_file(path or os.path.join(folder or "", "x.py")).config  # noqa: PTH118
+            return self._configs[folder].of_file(path or os.path.join(folder or "", "x.py"))  # noqa: PTH118
         except ConfigError as error:
             self.tell_once(types.MessageType.Error, f"codemlm: {error}")
-            return combine(layers[-1:]).config
+            return combine(layers[-1:])
 
     def walk_rules(self, folder: str) -> WalkRules:
         """What a scan of the workspace leaves out in a folder."""

@@ -20,7 +20,8 @@ class Urgency(IntEnum):
     ASKED = 0  # somebody waits for the answer
     VISIBLE = 1
     OPEN = 2
-    WORKSPACE = 3
+    EXPLANATION = 3  # somebody waits, and knows that it takes a while
+    WORKSPACE = 4
 
 
 class Worker:

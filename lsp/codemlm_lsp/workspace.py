@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from codemlm.scanner import FileResult
 from codemlm.syntax import parse
 from codemlm_lsp.diagnostics import diagnostic
 from codemlm_lsp.documents import Text, path_of
+from codemlm_lsp.progress import Progress
 
 if TYPE_CHECKING:
     from codemlm_lsp.server import CodemlmServer
@@ -61,9 +61,9 @@ class Workspace:
         Args:
             token: of a progress that the client began; None: one is asked for.
         """
-        progress = _Progress(self._server, token)
+        progress = Progress(self._server, "codemlm: scanning", "file", token)
         paths = await asyncio.to_thread(self._paths)
-        await progress.begin(f"{len(paths)} files")
+        await progress.begin(len(paths))
         try:
             for done, path in enumerate(paths, start=1):
                 if progress.cancelled:
@@ -134,45 +134,3 @@ class Workspace:
                 diagnostics.append(diagnostic(parsed, finding, where, server.client, server.links))
         self._known[uri] = OnDisk(state, diagnostics)
         return self._known[uri]
-
-
-class _Progress:
-    """A progress bar of the client, where it has one."""
-
-    def __init__(self, server: CodemlmServer, token: types.ProgressToken | None) -> None:
-        self._progress = server.work_done_progress
-        self._token = token
-        self._asks = token is None and server.supports("window", "work_done_progress")
-        self._last = -1
-
-    async def begin(self, message: str) -> None:
-        """Shows it."""
-        if self._asks:
-            self._token = str(uuid.uuid4())
-            await self._progress.create_async(self._token)
-        if self._token is not None:
-            begin = types.WorkDoneProgressBegin(
-                "codemlm: scanning", cancellable=True, message=message, percentage=0
-            )
-            self._progress.begin(self._token, begin)
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the user has had enough."""
-        future = None if self._token is None else self._progress.tokens.get(self._token)
-        return future is not None and future.cancelled()
-
-    def report(self, done: int, total: int) -> None:
-        """Moves it, if it moves by a percent."""
-        percentage = 100 * done // max(total, 1)
-        if self._token is not None and percentage != self._last:
-            self._last = percentage
-            text = f"{done}/{total} files"
-            report = types.WorkDoneProgressReport(message=text, percentage=percentage)
-            self._progress.report(self._token, report)
-
-    def end(self) -> None:
-        """Takes it away."""
-        if self._token is not None:
-            self._progress.end(self._token, types.WorkDoneProgressEnd())
-            self._progress.tokens.pop(self._token, None)

@@ -190,8 +190,9 @@ def test_what_is_recalled_of_a_leaf_is_what_is_possible_there() -> None:
         view = session.scan(text_of(source))
         assert isinstance(view, View)
         context = Context(view.parsed, session.scorer.common)
-        for score in view.scores.values():
-            found, features = session.scanner.recollection.of(context, score)  # type: ignore[union-attr]
+        scores = list(view.scores.values())
+        recalled = session.scanner.recollection.of(context, scores)  # type: ignore[union-attr]
+        for score, (found, features) in zip(scores, recalled, strict=True):
             assert found == context.possible(score.leaf, score.alternatives)
             role = view.parsed.leaf_roles[score.leaf]
             assert features == (model_features(role, score, found) if found else ())
