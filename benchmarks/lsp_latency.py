@@ -174,7 +174,12 @@ class Document:
         params = {"textDocument": document, "contentChanges": [change]}
         self.server.tell("textDocument/didChange", params)
         line, column = self.place
-        self.place = (line + 1, self.margin) if "\n" in text else (line, column + len(text))
+        if "\n" in text:
+            self.place = (line + 1, self.margin)
+            for judged, (row, at) in self.hovered.items():
+                self.hovered[judged] = (row + (row >= line), at)
+        else:
+            self.place = (line, column + len(text))
         return self.version
 
     def go_outside(self) -> None:

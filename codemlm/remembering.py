@@ -66,8 +66,8 @@ class RememberingScorer(SavingScorer):
         file: what it scored last.
         scores, masked: what it found there, by leaf.
         check: called before each forward pass; what it raises ends the scan.
-        hurried: whether leaves may keep the scores of the last version, but for those in windows
-            that hold the edit.
+        hurried: whether leaves may keep the scores of the last version, but for those that are
+            judged together with the edit.
         put_off: windows of the last scan whose leaves did.
     """
 
@@ -269,8 +269,11 @@ class _StandIn:
         self._kept: set[int] = set()
 
     def is_possible(self, row: Row) -> bool:
-        """Whether the leaves of a window may wait: it holds nothing of the edit."""
-        return row.window.stop <= self._head or row.window.start >= self._tail
+        """Whether the leaves that are judged in a window may wait: none of them was edited.
+
+        The edit may stand around them.
+        """
+        return row.window.last <= self._head or row.window.first >= self._tail
 
     def scores(self, leaves: Sequence[int]) -> list[LeafScore]:
         """What was said of leaves of a window that may wait."""

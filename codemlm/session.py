@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from codemlm.errors import CodemlmError
+from codemlm.fragments import Fragments
 from codemlm.languages import PYTHON, language_for_path
 from codemlm.recollection import Recollection
 from codemlm.remembering import RememberingScorer
@@ -62,6 +63,7 @@ class Session:
         self.scanner.scorer = self.scorer
         self.scanner.cache = None  # the session remembers more
         self.scanner.recollection = self._recollection = Recollection()
+        self._fragments = Fragments()
 
     def scan(
         self,
@@ -82,7 +84,9 @@ class Session:
         """
         self.scorer.check = check
         try:
-            parsed = parse(source.source, language_for_path(source.path) or PYTHON)
+            self._fragments.turn()
+            language = language_for_path(source.path) or PYTHON
+            parsed = parse(source.source, language, self._fragments)
             check()
             view = self._look(source.path, parsed, hurried=early is not None)
             if early is not None and self.scorer.put_off and isinstance(view, View):

@@ -1,4 +1,4 @@
-"""Source bytes to leaves: the only module that knows tree-sitter.
+"""Source bytes to leaves; with `grammar`, the only module that knows tree-sitter.
 
 A file is kept in columns (lists of equal length, one entry a leaf), because a scan reads hundreds
 of thousands of leaves a second and an object for each would cost more than the parse.
@@ -11,39 +11,18 @@ give none.
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
-from tree_sitter import Language, Node, Parser
+from tree_sitter import Node
 
 from codemlm.errors import SourceError
+from codemlm.fragments import Fragment, Fragments, Scope
+from codemlm.grammar import MAX_NODE_TYPES, grammar_of
 from codemlm.languages import PYTHON, LanguageSpec
 from codemlm.types import BINDING_ROLES, Leaf, Role, Span
 
-MAX_NODE_TYPES = 512
-"""Upper bound on grammar node types (the model's embedding table)."""
-
-
-@dataclass(slots=True)
-class Scope:
-    """A region in which names are bound.
-
-    Attributes:
-        kind: "module", "function", "class" or "comprehension".
-        parent: index of the enclosing scope, -1 for the module.
-        start, end: bytes of the node that opens it.
-        bindings: names bound here (ids into ``ParsedFile.texts``) with their first binding leaf.
-        outer: names declared global or nonlocal here.
-    """
-
-    kind: str
-    parent: int
-    start: int
-    end: int
-    bindings: dict[int, int] = field(default_factory=dict)
-    outer: set[int] = field(default_factory=set)
+__all__ = ["MAX_NODE_TYPES", "ParsedFile", "Scope", "node_type_names", "parse", "parses"]
 
 
 @dataclass(slots=True)
@@ -128,84 +107,29 @@ class ParsedFile:
         return bool(self.error_spans)
 
 
-class _Tables:
-    """A language's rules by grammar type id, resolved once."""
-
-    def __init__(self, spec: LanguageSpec) -> None:
-        self.grammar = Language(importlib.import_module(spec.grammar_module).language())
-        self.parser = Parser(self.grammar)
-        count = self.grammar.node_kind_count
-        if count >= MAX_NODE_TYPES:
-            raise ValueError(
-                f"{spec.name}: {count} node types; the model has room for {MAX_NODE_TYPES}"
-            )
-        self.names = [self.grammar.node_kind_for_id(i) or "" for i in range(count)]
-        # Aliased nodes have ids beyond the table's names; tree-sitter maps equal names to one
-        # symbol for us through node.kind_id, so a table by id is complete.
-        self.role_of_leaf = [self._leaf_role(spec, i) for i in range(count)]
-        self.is_identifier = [self.names[i] in spec.identifiers for i in range(count)]
-        self.atomic = [spec.atomic.get(name) for name in self.names]
-        self.skipped = [name in spec.skipped for name in self.names]
-        self.transparent = [name in spec.transparent for name in self.names]
-        self.binding_transparent = [name in spec.binding_transparent for name in self.names]
-        self.first_only = [name in spec.first_only for name in self.names]
-        self.kind_mode = [spec.kind_modes.get(name, Role.NONE) for name in self.names]
-        self.scope_rule = [spec.scopes.get(name) for name in self.names]
-        self.dotted = [name in spec.dotted for name in self.names]
-        self.capture = [name in spec.capture for name in self.names]
-        self.member = [name == spec.member[0] for name in self.names]
-        self.is_operator_parent = [name in spec.operator_parents for name in self.names]
-        self.escapes_comprehension = [
-            name in spec.bound_outside_comprehension for name in self.names
-        ]
-        self.field_rules: list[dict[str | None, Role] | None] = [None] * count
-        self.condition_fields: list[frozenset[str | None] | None] = [None] * count
-        self.escape_fields: list[frozenset[str | None] | None] = [None] * count
-        self.needs_fields = [False] * count
-        for i, name in enumerate(self.names):
-            rules = {f: role for (kind, f), role in spec.modes.items() if kind == name}
-            if name == spec.member[0]:
-                rules[spec.member[1]] = Role.ATTRIBUTE
-            self.field_rules[i] = rules or None
-            conditions = frozenset(f for kind, f in spec.conditions if kind == name)
-            self.condition_fields[i] = conditions or None
-            escapes = frozenset(f for kind, f in spec.scope_escapes if kind == name)
-            self.escape_fields[i] = escapes or None
-            scope = self.scope_rule[i]
-            wanted = set(rules) | conditions | escapes
-            if scope is not None and scope.fields is not None:
-                wanted |= scope.fields
-            self.needs_fields[i] = any(f is not None for f in wanted)
-
-    def _leaf_role(self, spec: LanguageSpec, kind_id: int) -> Role:
-        name = self.names[kind_id]
-        if name in spec.leaf_roles:
-            return spec.leaf_roles[name]
-        if not self.grammar.node_kind_is_named(kind_id):
-            return Role.KEYWORD if name[:1].isalpha() else Role.PUNCTUATION
-        return Role.KEYWORD if name[:1].isalpha() and name.isalpha() else Role.PUNCTUATION
-
-
-@lru_cache(maxsize=8)
-def _tables(name: str) -> _Tables:
-    from codemlm.languages import LANGUAGES
-
-    return _Tables(LANGUAGES[name])
-
-
 def node_type_names(spec: LanguageSpec = PYTHON) -> list[str]:
     """Grammar node types by id; index 0 is the grammar's end marker and stands for none."""
-    return _tables(spec.name).names
+    return grammar_of(spec.name).names
 
 
 class _Walk:
-    """One walk over a tree; a class so that its parts share columns without long signatures."""
+    """One walk over a tree; a class so that its parts share columns without long signatures.
 
-    def __init__(self, source: bytes, spec: LanguageSpec) -> None:
+    Args:
+        source: the text.
+        spec: of its language.
+        fragments: parts that may be known from an earlier version of the text.
+    """
+
+    def __init__(
+        self, source: bytes, spec: LanguageSpec, fragments: Fragments | None = None
+    ) -> None:
         self.source = source
         self.spec = spec
-        self.tables = _tables(spec.name)
+        self.fragments = fragments
+        self.tables = grammar_of(spec.name)
         self.rows: list[tuple[int, int, int, int, int, int, int, int, int]] = []
+        self.known_rows: list[np.ndarray] = []
         self.text_of: dict[bytes, int] = {}
         self.scopes = [Scope("module", -1, 0, len(source))]
         self.node_kinds: list[int] = []
@@ -215,17 +139,50 @@ class _Walk:
         self.conditions: list[tuple[int, int, int, int]] = []
         self.errors: list[Span] = []
 
-    def run(self, root: Node) -> None:
-        """Fills the columns. Order of visits is free: rows are sorted by start afterwards."""
+    def run(self, root: Node, parent_kind: int = 0, mode: Role = Role.READ) -> None:
+        """Fills the columns. Order of visits is free: rows are sorted by start afterwards.
+
+        But a node and all below it are visited before any other one: parts can be known as a whole.
+        """
         count = len(self.tables.names)
-        stack: list[tuple[Node, int, int, Role, int]] = [(root, -1, 0, Role.READ, 0)]
+        stack: list[tuple[Node, int, int, Role, int]] = [(root, -1, parent_kind, mode, 0)]
+        parts = self.tables.is_function if self.fragments is not None else [False] * count
         while stack:
             node, parent_node, parent_kind, mode, scope = stack.pop()
             kind = node.kind_id
             if kind >= count:  # ERROR: nothing below it is known to be what it seems
                 self.errors.append(Span(node.start_byte, node.end_byte))
                 continue
+            if parts[kind] and self._recall(node, parent_node, parent_kind, mode, scope):
+                continue
             self._visit(node, kind, parent_node, parent_kind, mode, scope, stack)
+
+    def _recall(
+        self, node: Node, parent_node: int, parent_kind: int, mode: Role, scope: int
+    ) -> bool:
+        """Adds a function and all below it, which is walked alone if it is new; whether it could.
+
+        The same text in the same role has the same tree, unless there are errors in it.
+        """
+        assert self.fragments is not None
+        if node.has_error or self.scopes[scope].kind == "comprehension":
+            return False
+        start = node.start_byte
+        key = (node.kind_id, parent_kind, int(mode), self.source[start : node.end_byte])
+        fragment = self.fragments.get(key)
+        if fragment is None:
+            alone = _Walk(self.source, self.spec)
+            alone.run(node, parent_kind, mode)
+            fragment = Fragment.cut(alone, start)
+            self.fragments.put(key, fragment)
+        fragment.add_to(self, start, parent_node, scope)
+        return True
+
+    def bind(self, scope: int, text: int, start: int) -> None:
+        """Notes where a name is bound in a scope; the first place counts."""
+        first = self.scopes[scope].bindings.get(text)
+        if first is None or start < first:
+            self.scopes[scope].bindings[text] = start
 
     def _visit(  # noqa: C901  # the hot loop of a scan, kept in one piece
         self,
@@ -353,9 +310,7 @@ class _Walk:
             if self.tables.escapes_comprehension[parent]:
                 while self.scopes[target].kind == "comprehension":
                     target = self.scopes[target].parent
-            first = self.scopes[target].bindings.get(text)
-            if first is None or start < first:
-                self.scopes[target].bindings[text] = start
+            self.bind(target, text, start)
         elif role is Role.GLOBAL:
             self.scopes[scope].outer.add(text)
 
@@ -378,12 +333,16 @@ class _Walk:
         self.rows.append((start, end, role, child_kind, parent, grandparent, node_id, scope, text))
 
 
-def parse(source: bytes, language: LanguageSpec = PYTHON) -> ParsedFile:
+def parse(
+    source: bytes, language: LanguageSpec = PYTHON, fragments: Fragments | None = None
+) -> ParsedFile:
     """Leaves, roles and scopes of ``source``.
 
     Args:
         source: UTF-8 bytes (decode other encodings first; see ``decode_source``).
         language: the language's table.
+        fragments: what is known of an earlier version, and from now on of this one; the result is
+            the same without.
 
     Raises:
         SourceError: if ``source`` is not UTF-8.
@@ -392,10 +351,11 @@ def parse(source: bytes, language: LanguageSpec = PYTHON) -> ParsedFile:
         source.decode("utf-8")
     except UnicodeDecodeError as error:
         raise SourceError(f"not UTF-8 at byte {error.start}: decode the file first") from error
-    walk = _Walk(source, language)
+    walk = _Walk(source, language, fragments)
     tree = walk.tables.parser.parse(source)
     walk.run(tree.root_node)
     rows = np.array(walk.rows, dtype=np.int64).reshape(-1, 9)
+    rows = np.concatenate([rows, *walk.known_rows])
     rows = rows[np.argsort(rows[:, 0], kind="stable")]
     return ParsedFile(
         source=source,
@@ -422,6 +382,6 @@ def parse(source: bytes, language: LanguageSpec = PYTHON) -> ParsedFile:
 
 def parses(source: bytes, language: LanguageSpec = PYTHON) -> bool:
     """Whether all of a text (UTF-8) parses, at a fifth of the price of its leaves."""
-    tree = _tables(language.name).parser.parse(source)
+    tree = grammar_of(language.name).parser.parse(source)
     # Inside of what counts as one leaf, errors are none.
     return not tree.root_node.has_error or not parse(source, language).has_error

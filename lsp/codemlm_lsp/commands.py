@@ -47,11 +47,12 @@ async def explain(ls: CodemlmServer, *arguments: Any) -> str | None:
     """An explanation in Markdown, which is also shown.
 
     ``[code]`` asks for a rule's description; ``[code, uri, line, character]`` asks why there is a
-    finding at a place, or why there is none: the code may be null.
+    finding at a place, or why there is none: the code may be null. With ``false`` after that, the
+    client shows the answer itself.
     """
     code, *place = arguments or (None,)
-    if len(place) == 3:
-        uri, line, character = place
+    if len(place) in (3, 4):
+        uri, line, character = place[:3]
         try:
             page = await explain_place(ls, str(uri), types.Position(int(line), int(character)))
         except CodemlmError as error:
@@ -61,7 +62,8 @@ async def explain(ls: CodemlmServer, *arguments: Any) -> str | None:
             said = "codemlm: there is nothing to explain here"
             ls.window_show_message(types.ShowMessageParams(types.MessageType.Info, said))
             return None
-        await show_page(ls, page)
+        if place[3:] != [False]:
+            await show_page(ls, page)
         return page.markdown()
     if not isinstance(code, str) or code not in RULES:
         return None

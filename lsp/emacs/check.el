@@ -64,6 +64,11 @@
                                      (eglot--TextDocumentPositionParams)))
              (text (plist-get (plist-get hover :contents) :value)))
         (check (string-match-p "undefined-name" text) "the hover explains it"))
+      (codemlm-explain)
+      (check (with-current-buffer "*codemlm*"
+               (goto-char (point-min))
+               (search-forward "# `lenght` in area.py, line 2" nil t))
+             "the finding is explained")
       (cl-letf (((symbol-function 'completing-read)
                  (lambda (_prompt choices &rest _)
                    (cl-find-if (lambda (title) (string-match-p "with `length`" title))

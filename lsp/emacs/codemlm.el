@@ -49,12 +49,12 @@ project, set `eglot-workspace-configuration' to (:codemlm (:minConfidence 0.6)).
   (add-to-list 'eglot-server-programs
                (cons '(python-mode python-ts-mode) #'codemlm--contact)))
 
-(defun codemlm--execute (command)
-  "The answer of the buffer's server to COMMAND."
+(defun codemlm--execute (command &rest arguments)
+  "The answer of the buffer's server to COMMAND with ARGUMENTS."
   (let ((server (or (eglot-current-server)
                     (user-error "No language server here; try `M-x eglot'"))))
     (jsonrpc-request server :workspace/executeCommand
-                     (list :command command :arguments [])
+                     (list :command command :arguments (vconcat arguments))
                      :timeout 600)))
 
 (defun codemlm-scan-workspace ()
@@ -63,6 +63,21 @@ project, set `eglot-workspace-configuration' to (:codemlm (:minConfidence 0.6)).
   (let ((counts (codemlm--execute "codemlm.scanWorkspace")))
     (message "codemlm: %s findings in %s files"
              (plist-get counts :findings) (plist-get counts :files))))
+
+(defun codemlm-explain ()
+  "Show why there is a finding at point, or why there is none."
+  (interactive)
+  (let* ((place (eglot--TextDocumentPositionParams))
+         (position (plist-get place :position))
+         (page (codemlm--execute "codemlm.explain"
+                                 nil    ; whatever is found there
+                                 (plist-get (plist-get place :textDocument) :uri)
+                                 (plist-get position :line)
+                                 (plist-get position :character)
+                                 :json-false))) ; it is shown here
+    (when page
+      (with-help-window "*codemlm*"
+        (princ page)))))
 
 (defun codemlm-restart ()
   "Make the server read its model again, and scan everything anew."

@@ -1,6 +1,6 @@
 -- nvim --headless --clean -u lsp/nvim/check.lua
--- Opens a file with a planted bug, waits for the diagnostic, hovers, applies the code action, and
--- checks that the buffer is mended. The server is started as README.md says: by `vim.lsp.enable`,
+-- Opens a file with a planted bug, waits for the diagnostic, hovers, has it explained, applies the
+-- code action, and checks that the buffer is mended. The server is started as README.md says: by `vim.lsp.enable`,
 -- or before Neovim 0.11 (and with CODEMLM_CHECK=start) by `vim.lsp.start`.
 local PATIENCE_MS = 120000
 local here = vim.fn.fnamemodify(debug.getinfo(1, "S").source:sub(2), ":p:h")
@@ -85,12 +85,28 @@ local function run()
   local text = answer and answer.contents.value or ""
   check(text:find("undefined-name", 1, true) ~= nil, "the hover explains it")
 
-  vim.lsp.buf.code_action({
-    apply = true,
-    filter = function(action)
-      return action.title:find("with `length`", 1, true) ~= nil
-    end,
-  })
+  local function apply(title)
+    vim.lsp.buf.code_action({
+      apply = true,
+      filter = function(action)
+        return action.title:find(title, 1, true) ~= nil
+      end,
+    })
+  end
+
+  local buffer = vim.api.nvim_get_current_buf()
+  apply("Explain CM201 here")
+  local function page()
+    return vim.api.nvim_buf_get_lines(0, 0, 1, false)[1]
+  end
+  wait(function()
+    return page():find("# `lenght` in area.py, line 2", 1, true) ~= nil
+  end)
+  check(page():find("# `lenght`", 1, true) ~= nil, "the finding is explained: " .. page())
+  vim.api.nvim_set_current_buf(buffer)
+  vim.api.nvim_win_set_cursor(0, { 2, found[1].col })
+
+  apply("with `length`")
   local mended = '    return "😀", length * width'
   wait(function()
     line = vim.api.nvim_buf_get_lines(0, 1, 2, false)[1]

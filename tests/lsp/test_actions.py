@@ -1,10 +1,11 @@
-"""What the lightbulb offers: which fix is preferred, what is fixed unseen, what speaks for a fix."""
+"""What the lightbulb offers: which fix is preferred, and what speaks for it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,3 +137,53 @@ async def test_all_that_is_safe_is_fixed_at_once_and_nothing_else() -> None:
         editor.change(URI, 2, BUG)
         await editor.shown(URI)
         assert await asked_for(editor, "source.fixAll") == []
+
+
+@pytest.mark.asyncio
+async def test_what_the_baseline_knows_is_not_shown_and_the_lightbulb_adds_to_it(
+    tmp_path: Path,
+) -> None:
+    path, baseline = tmp_path / "area.py", tmp_path / "known.json"
+    path.write_text(BUG)
+    (tmp_path / "codemlm.toml").write_text('baseline = "known.json"\n')
+    uri = path.as_uri()
+    async with serving(folders=(tmp_path,)) as editor:
+        editor.open(uri, BUG + BUG.replace("area", "girth"))
+        found = await editor.shown(uri)
+        assert len(found) == 2
+        actions = await editor.actions(uri, found)
+        assert [action.title for action in actions][-2:] == [
+            "Add to the baseline",
+            "Explain CM101 here",
+        ]
+        command = actions[-2].command
+        assert await editor.command(command.command, *command.arguments) is True
+        assert [d.range.start.line for d in await editor.shown(uri)] == [3]
+        (entry,) = json.loads(baseline.read_text())["findings"]
+        assert (entry["path"], entry["rule"]) == ("area.py", "CM101")
+        assert await editor.command(command.command, uri, "no such finding") is False
+        assert await editor.command(command.command, uri) is False
+        closed = types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(uri))
+        editor.text_document_did_close(closed)
+        assert await editor.command("codemlm.scanWorkspace") == {"findings": 0, "files": 1}
+        editor.open(uri, BUG)
+        assert await editor.shown(uri, lambda p: p.version == 1) == []
+        baseline.unlink()  # behind the server
+        change = types.FileEvent(baseline.as_uri(), types.FileChangeType.Deleted)
+        editor.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([change]))
+        assert len(await editor.shown(uri)) == 1
+        baseline.write_text("{")
+        editor.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([change]))
+        await editor.shown(uri, lambda p: not p.diagnostics)
+        while "make it anew with --write-baseline" not in await editor.said.get():
+            pass
+
+
+@pytest.mark.asyncio
+async def test_without_a_baseline_nothing_is_added_to_one() -> None:
+    async with serving() as editor:
+        editor.open(URI, BUG)
+        found = await editor.shown(URI)
+        titles = [action.title for action in await editor.actions(URI, found)]
+        assert "Add to the baseline" not in titles
+        assert await editor.command("codemlm.addToBaseline", URI, "x") is False

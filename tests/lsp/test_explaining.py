@@ -1,4 +1,4 @@
-"""Why there is a finding at a place: as a document, or as a message where no documents are shown."""
+"""Why there is a finding at a place: as a document, or else as a message."""
 
 from __future__ import annotations
 
@@ -52,6 +52,9 @@ async def test_a_client_that_shows_no_documents_is_told() -> None:
         said = await asyncio.wait_for(editor.said.get(), PATIENCE_S)
         assert said in answer and "Filters" in said
         assert editor.revealed == []
+        quiet = await editor.command("codemlm.explain", None, URI, 1, 12, False)
+        assert quiet == answer
+        assert editor.said.empty()
         # by its code alone, a rule is described
         assert "variable-misuse" in await editor.command("codemlm.explain", "CM101")
         assert await editor.command("codemlm.explain", "CM000") is None

@@ -1,5 +1,5 @@
 // The language client: what it is for, what it can do, and what it is told.
-import { type LogOutputChannel, Uri } from 'vscode';
+import { type LogOutputChannel, Uri, commands } from 'vscode';
 import {
   type ClientCapabilities,
   type FeatureState,
@@ -37,6 +37,15 @@ function options(output: LogOutputChannel): LanguageClientOptions {
     // other settings are asked for later, by folder.
     initializationOptions: () => pick(serverSettings(), 'workspaceDiagnostics'),
     middleware: {
+      window: {
+        showDocument: async (params, token, next) => {
+          if (!params.uri.endsWith('.md')) {
+            return next(params, token);
+          }
+          await commands.executeCommand('markdown.showPreview', Uri.parse(params.uri));
+          return { success: true };
+        },
+      },
       workspace: {
         configuration: (params, token, next) =>
           Promise.all(

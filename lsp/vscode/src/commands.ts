@@ -14,6 +14,7 @@ const HANDLERS: Record<string, readonly [label: string, run: Handler]> = {
     '$(search) Scan the workspace',
     (c) => c.work('codemlm.scanWorkspace'),
   ],
+  'codemlm.server.explain': ['$(question) Explain the token at the cursor', explain],
   'codemlm.server.toggleHeatMap': ['$(flame) Toggle the heat map', toggleHeatMap],
   'codemlm.server.showModel': ['$(info) Show the model', showModel],
   'codemlm.server.showOutput': ['$(output) Show output', (c) => c.output.show()],
@@ -33,6 +34,22 @@ async function showMenu(): Promise<void> {
   if (chosen !== undefined) {
     await commands.executeCommand(chosen.command);
   }
+}
+
+/** The server has the page shown that it makes. */
+async function explain(controller: Controller): Promise<unknown> {
+  const active = window.activeTextEditor;
+  if (active === undefined) {
+    await window.showInformationMessage('codemlm: open a Python file, and go to a token.');
+    return undefined;
+  }
+  const { line, character } = active.selection.active;
+  return controller.work('codemlm.explain', [
+    null, // whatever is found there
+    active.document.uri.toString(),
+    line,
+    character,
+  ]);
 }
 
 /** The server's own message is cut after a line; all of it goes to the output. */

@@ -59,20 +59,20 @@ export class Controller implements Disposable {
   }
 
   /** Runs one of the server's commands; undefined, with a message, if no server runs. */
-  async execute(command: string): Promise<unknown> {
+  async execute(command: string, given: unknown[] = []): Promise<unknown> {
     const client = this.running;
     if (client === undefined) {
       await this.complain('codemlm does not run.');
       return undefined;
     }
-    return client.sendRequest(ExecuteCommandRequest.type, { command, arguments: [] });
+    return client.sendRequest(ExecuteCommandRequest.type, { command, arguments: given });
   }
 
   /** As `execute`, for what takes a while. */
-  async work(command: string): Promise<unknown> {
+  async work(command: string, given: unknown[] = []): Promise<unknown> {
     this.show('working');
     try {
-      return await this.execute(command);
+      return await this.execute(command, given);
     } finally {
       if (this.status.state === 'working') {
         this.show(this.running === undefined ? 'stopped' : 'ready');

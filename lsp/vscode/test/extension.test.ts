@@ -2,7 +2,7 @@
 // CODEMLM names the command that serves, instead of the `codemlm` on PATH.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
@@ -166,6 +166,19 @@ describe('with the real server', { skip }, () => {
     edits.forEach(({ range, newText }) => editor.edit(document, range, newText));
     assert.equal(document.getText(), BUG.replace('lenght', 'length'));
     await editor.until(() => editor.shown(document).length === 0);
+  });
+
+  test('the token at the cursor is explained in a preview', PATIENCE, async () => {
+    const document = await openBug();
+    const [found] = editor.shown(document);
+    assert.ok(found !== undefined);
+    let page: { fsPath: string } | undefined;
+    editor.commands.set('markdown.showPreview', (uri: any) => (page = uri));
+    editor.cursor = found.range.start;
+    const answer = await commands.executeCommand('codemlm.server.explain');
+    assert.match(String(answer), /^# `lenght` in area\.py, line 2\n/);
+    assert.equal(readFileSync(page?.fsPath ?? '', 'utf8'), answer);
+    assert.equal(editor.status.text, '$(check) codemlm');
   });
 
   test('settings reach the server, and their change', PATIENCE, async () => {

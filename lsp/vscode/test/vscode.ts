@@ -270,6 +270,7 @@ export class Editor {
   messages: { kind: string; text: string; items: string[] }[] = [];
   /** Which button of a message, or item of a list, the user presses. */
   press: (items: any[]) => unknown = () => undefined;
+  cursor = new Position(0, 0);
   log: string[] = [];
   status = { text: '', tooltip: new MarkdownString(), shown: false };
   private waiting = new Set<() => void>();
@@ -361,7 +362,7 @@ export const window = {
   },
   get activeTextEditor() {
     const document = editor.documents.at(-1);
-    return document && { document };
+    return document && { document, selection: { active: editor.cursor } };
   },
   tabGroups: { all: [], onDidChangeTabs: never },
   onDidChangeActiveTextEditor: never,
