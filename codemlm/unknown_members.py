@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from codemlm.guards import is_guarded
+from codemlm.project import Module
 from codemlm.reading import Reading, are_alike, by_likeness
 from codemlm.scopes import lookup_order, role_table
 from codemlm.similarity import is_near_spelling
@@ -42,6 +43,7 @@ class UnknownMember:
         candidates: members that may have been meant, most similar ones first; the member's own
             text stands for the bare name, without ``self``.
         is_slip: whether it is seen what was meant; else the class seems whole, and lacks it.
+        modules: other modules of the project that the class's bases stand in.
     """
 
     leaf: int
@@ -50,6 +52,7 @@ class UnknownMember:
     owner: str
     candidates: tuple[str, ...]
     is_slip: bool
+    modules: tuple[Module, ...] = ()
 
 
 def unknown_members(reading: Reading) -> list[UnknownMember]:
@@ -102,6 +105,8 @@ class _Search:
         unknown = [leaf for leaf in leaves if not self._is_known(leaf, doubtful)]
         if not unknown or len({parsed.text(leaf) for leaf in unknown}) > _MOST_UNKNOWN:
             return
+        unknown = self._without_given(self.classes.name_of(scope), unknown)
+        modules = self._modules(scope)
         held = {name for name in members if not name.startswith("__")}
         for leaf in unknown:
             text = parsed.text(leaf)
@@ -111,7 +116,25 @@ class _Search:
             if is_slip or self._is_whole(scope):
                 candidates = (*bare, *near[:MAX_CANDIDATES])
                 owner = self.classes.name_of(scope)
-                yield UnknownMember(leaf, text, parsed.text(leaf - 2), owner, candidates, is_slip)
+                receiver = parsed.text(leaf - 2)
+                yield UnknownMember(leaf, text, receiver, owner, candidates, is_slip, modules)
+
+    def _without_given(self, owner: str, unknown: list[int]) -> list[int]:
+        """Those that no other module of the project may give the class, or its subclasses."""
+        around = self.reading.around
+        if around is None:
+            return unknown
+        if around.is_opened(owner):
+            return []
+        known = around.heirs(owner) or frozenset()
+        texts = {self.parsed.text(leaf) for leaf in unknown}
+        gone = {text for text in texts if text in known or around.is_given(text)}
+        return [leaf for leaf in unknown if self.parsed.text(leaf) not in gone]
+
+    def _modules(self, scope: int) -> tuple[Module, ...]:
+        ancestry = self.classes.ancestry(scope)
+        foreign = () if ancestry is None else ancestry.foreign.values()
+        return tuple(dict.fromkeys(one.module for one in foreign))
 
     def _is_whole(self, scope: int) -> bool:
         """Whether no other class is needed to make objects of a class."""
