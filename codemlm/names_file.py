@@ -1,10 +1,10 @@
 """The file that `codemlm adapt` writes, and the project on the disk around it.
 
 The file holds what each module of the project showed, with a digest of its content: what has
-changed since is read anew, so that nothing is taken from it that no longer holds. Times play no part
-in it, so that the same modules make the same bytes, and reading a module to compare it takes a
-hundredth of what parsing it does. It is a gzip of lines: one of JSON about the whole, then one a
-module. Trouble with it is a note, and a scan goes on without it.
+changed since is read anew, so that nothing is taken from it that no longer holds. It has no times,
+so that the same modules make the same bytes: to read a module and compare it costs a hundredth of
+parsing it. It is a gzip of lines: one of JSON about the whole, then one a module. Trouble with it
+is a note, and a scan goes on without it.
 """
 
 from __future__ import annotations
