@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from codemlm.findings import Finding, Suggestion
+from codemlm.inquiry import Question
 from codemlm.pragmas import Pragma
-from codemlm.surroundings import Question
 from codemlm.types import Role, Span
 
 FLOOR = 0.01

@@ -111,11 +111,14 @@ class Index:
 
     def __init__(self, interfaces: Iterable[tuple[str, Interface]]) -> None:
         self._given: dict[str, set[str]] = defaultdict(set)
+        self._names: dict[str, frozenset[str]] = {}
         self._opened: dict[str, set[str]] = defaultdict(set)
         self._heirs: dict[str, list[tuple[str, str, frozenset[str]]]] = defaultdict(list)
         for path, one in interfaces:
             for name in one.given:
                 self._given[name].add(path)
+            if one.given:
+                self._names[path] = one.names
             for name in one.opened:
                 self._opened[name].add(path)
             for name, facts in one.classes.items():
@@ -126,9 +129,16 @@ class Index:
                         entry = (path, plain, facts.own | facts.assigned)
                         self._heirs[last].append(entry)
 
-    def gives(self, name: str, besides: str) -> bool:
-        """Whether a module sets a member of that name, of an object other than ``self``."""
-        return bool(self._given.get(name, set()) - {besides})
+    def gives(self, name: str, besides: str, beside: tuple[str, ...] = ()) -> bool:
+        """Whether a module sets a member of that name, of an object other than ``self``.
+
+        Args:
+            name: of the member.
+            besides: a module that does not count.
+            beside: only modules count that have one of these names at their top; none: all do.
+        """
+        found = self._given.get(name, set()) - {besides}
+        return any(not beside or not self._names[path].isdisjoint(beside) for path in found)
 
     def opens(self, name: str, besides: str) -> bool:
         """Whether a module gives members of any name to what is called so."""

@@ -114,6 +114,8 @@ class _Search:
     def _is_doubtful(self, missing: Missing, *, is_import: bool) -> bool:
         """Whether something else may give a module the name."""
         name, last = missing.name, missing.module.name.rpartition(".")[2]
+        if not self.around.names(missing.module):
+            return True  # a place for what others put there
         stored = {self.parsed.texts[text] for text in self.reading.stored.tolist()}
         # A string may be for `hasattr`; those in `__all__` only hand on what is imported.
         asked = not is_import or b"setattr(" in self.parsed.source

@@ -6,11 +6,11 @@ names which do not show, what stands in other distributions.
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable
 from functools import cached_property
 
+from codemlm.inquiry import AMBIGUOUS, FOLDER, PACKAGE, PLAIN, Inquiry, Question, join
 from codemlm.interfaces import BUILTINS, OF_MODULE, Interface
 from codemlm.project import (
     SOMETHING,
@@ -26,19 +26,11 @@ from codemlm.project import (
 )
 from codemlm.stdlib_names import module_names
 
-SOURCE_FOLDERS = ("src", "lib", "python")
-"""Folders below that of a project that its packages may stand in."""
 _MAX_DEPTH = 24
-_AMBIGUOUS = "?"
-_PLAIN, _PACKAGE, _FOLDER, _OPAQUE = "module", "package", "folder", "opaque"
-"""What stands at a path: a file, a folder with ``__init__.py``, one without, something compiled."""
-Question = tuple[str, ...]
 
 
-class Surroundings:
+class Surroundings(Inquiry):
     """The project around one file, which need not be on the disk as it is.
-
-    What it was asked is kept (``trace``): the same answers make the same findings.
 
     Args:
         tree: the project's files.
@@ -47,118 +39,27 @@ class Surroundings:
     """
 
     def __init__(self, tree: Tree, path: str, own: Callable[[], Interface]) -> None:
-        self._tree, self.path, self._own = tree, path, own
-        self._answers: dict[Question, str] = {}
-        self._interfaces: dict[str, Interface | None] = {}
+        super().__init__(tree, path)
+        self._own = own
 
-    # -- what the disk is asked ----------------------------------------------------------------
+    def is_given(self, name: str, *beside: str) -> bool:
+        """Whether another module sets a member of that name, of an object other than ``self``.
 
-    @property
-    def trace(self) -> tuple[tuple[Question, str], ...]:
-        """What was asked so far, and answered."""
-        return tuple(sorted(self._answers.items()))
-
-    @property
-    def place(self) -> str:
-        """What tells the file, and its project, from others."""
-        return f"{self._tree.root}\n{self.path}"
-
-    def holds(self, trace: Iterable[tuple[Question, str]]) -> bool:
-        """Whether the same questions are answered in the same way now."""
-        return all(self._ask(question) == answer for question, answer in trace)
-
-    def _ask(self, question: Question) -> str:
-        if question not in self._answers:
-            kind, *rest = question
-            self._answers[question] = self._KINDS[kind](self, *rest)
-        return self._answers[question]
-
-    def _answer_kind(self, stem: str) -> str:
-        """What stands at a path without suffix: ``_PLAIN`` and its like, empty for nothing."""
-        if self._tree.is_file(f"{stem}/__init__.py"):
-            return _PACKAGE
-        if self._tree.is_file(f"{stem}.py"):
-            return _PLAIN
-        folder, name = posixpath.split(stem)
-        listing = self._tree.listing(folder) or frozenset()
-        if name in listing and (inside := self._tree.listing(stem)) is not None:
-            return _FOLDER if inside else ""
-        return _OPAQUE if any(one.startswith(f"{name}.") for one in listing) else ""
-
-    def _answer_top(self, folder: str, name: str) -> str:
-        """Path without suffix of a module that code in a folder imports by a name without dots."""
-        found: dict[str, str] = {}
-        nested = False
-        for one in _upwards(folder):
-            if self._kind_of_folder(one) == _PACKAGE:
-                nested = nested or (one == folder and bool(self._kind(_join(one, name))))
-                continue
-            for place in (one, *(_join(one, source) for source in SOURCE_FOLDERS)):
-                stem = _join(place, name)
-                kind = self._kind(stem)
-                if kind:
-                    found[stem] = kind
-        certain = [stem for stem, kind in found.items() if kind != _FOLDER] or list(found)
-        if nested or len(certain) > 1:  # Python 2, and scripts, see what stands beside them
-            return _AMBIGUOUS
-        return certain[0] if certain else ""
-
-    def _answer_interface(self, path: str) -> str:
-        found = self._tree.interface(path)
-        self._interfaces[path] = None if found is None else found[0]
-        return "" if found is None else found[1]
-
-    def _answer_parts(self, folder: str) -> str:
-        """Names of the modules in a folder."""
-        found = set()
-        for name in self._tree.listing(folder) or ():
-            stem, _, suffix = name.partition(".")
-            is_module = suffix == "py" or self._tree.is_file(_join(folder, f"{name}/__init__.py"))
-            if is_module and stem.isidentifier() and stem != "__init__":
-                found.add(stem)
-        return " ".join(sorted(found))
-
-    def _answer_given(self, name: str) -> str:
-        return "1" if self._tree.index().gives(name, self.path) else ""
-
-    def _answer_opened(self, name: str) -> str:
-        return "1" if self._tree.index().opens(name, self.path) else ""
-
-    def _answer_heirs(self, name: str) -> str:
-        members = self._tree.index().heirs(name, self.path)
-        return "" if members is None else _digest(" ".join(sorted(members)))
-
-    _KINDS: Mapping[str, Callable[..., str]] = {
-        "kind": _answer_kind,
-        "top": _answer_top,
-        "interface": _answer_interface,
-        "parts": _answer_parts,
-        "given": _answer_given,
-        "opened": _answer_opened,
-        "heirs": _answer_heirs,
-    }
-
-    def _kind(self, stem: str) -> str:
-        return self._ask(("kind", stem))
-
-    def _kind_of_folder(self, folder: str) -> str:
-        if not folder:
-            return _PACKAGE if self._tree.is_file("__init__.py") else _FOLDER
-        return self._kind(folder)
-
-    def is_given(self, name: str) -> bool:
-        """Whether another module sets a member of that name, of an object other than ``self``."""
-        return bool(self._ask(("given", name)))
+        Args:
+            name: of the member.
+            beside: only modules count that have one of these names at their top; none: all do.
+        """
+        return bool(self.ask("given", name, *beside))
 
     def is_opened(self, name: str) -> bool:
         """Whether another module gives members of any name to what is called so."""
-        return bool(self._ask(("opened", name)))
+        return bool(self.ask("opened", name))
 
     def heirs(self, name: str) -> frozenset[str] | None:
         """Members of classes of other modules with such a base; None if there are none."""
-        if not self._ask(("heirs", name)):
+        if not self.ask("heirs", name):
             return None
-        return self._tree.index().heirs(name, self.path)
+        return self.tree.index().heirs(name, self.path)
 
     def interface(self, module: Module) -> Interface | None:
         """What a module shows; None if that is not known."""
@@ -166,8 +67,8 @@ class Surroundings:
             return None
         if module.path == self.path:
             return self._of_file
-        self._ask(("interface", module.path))
-        return self._interfaces[module.path]
+        self.ask("interface", module.path)
+        return self.interfaces[module.path]
 
     @cached_property
     def _of_file(self) -> Interface:
@@ -195,8 +96,8 @@ class Surroundings:
         else:
             if module_names(parts[0]):
                 return Outside(base)
-            stem = self._ask(("top", folder, parts[0]))
-            if stem in ("", _AMBIGUOUS):
+            stem = self.ask("top", folder, parts[0])
+            if stem in ("", AMBIGUOUS):
                 return None if stem else Outside(base)
             current = self._at(stem, parts.pop(0))
         for part in parts:
@@ -212,27 +113,27 @@ class Surroundings:
 
     def shadows(self, name: str) -> bool:
         """Whether a name without dots may be a module of the project, for this file."""
-        return bool(self._ask(("top", posixpath.dirname(self.path), name)))
+        return bool(self.ask("top", posixpath.dirname(self.path), name))
 
     def _package(self, folder: str) -> Module:
         """The package that a folder is."""
         if not folder:
-            return Module("", "__init__.py" if self._tree.is_file("__init__.py") else "", "")
+            return Module("", "__init__.py" if self.tree.is_file("__init__.py") else "", "")
         return self._at(folder, self._dotted(folder))
 
     def _at(self, stem: str, name: str) -> Module:
-        kind = self._kind(stem)
-        if kind == _PLAIN:
+        kind = self.kind(stem)
+        if kind == PLAIN:
             return Module(name, f"{stem}.py", None)
-        if kind == _PACKAGE:
+        if kind == PACKAGE:
             return Module(name, f"{stem}/__init__.py", stem)
-        return Module(name, "", stem if kind == _FOLDER else None)
+        return Module(name, "", stem if kind == FOLDER else None)
 
     def _dotted(self, folder: str) -> str:
         """The dotted name of a folder: from the outermost package that it lies in."""
         names = [posixpath.basename(folder)]
         folder = posixpath.dirname(folder)
-        while folder and self._kind(folder) == _PACKAGE:
+        while folder and self.kind(folder) == PACKAGE:
             names.insert(0, posixpath.basename(folder))
             folder = posixpath.dirname(folder)
         return ".".join(names)
@@ -241,9 +142,9 @@ class Surroundings:
         """The module of that name in a package; None if there is none."""
         if module.folder is None:
             return None
-        stem = _join(module.folder, name)
+        stem = join(module.folder, name)
         dotted = f"{module.name}.{name}" if module.name else name
-        return self._at(stem, dotted) if self._kind(stem) else None
+        return self._at(stem, dotted) if self.kind(stem) else None
 
     # -- names ---------------------------------------------------------------------------------
 
@@ -333,7 +234,7 @@ class Surroundings:
     def _names(self, module: Module, seen: frozenset[str]) -> set[str]:
         interface, found = self.interface(module), set[str]()
         if module.folder is not None:
-            found.update(self._ask(("parts", module.folder)).split())
+            found.update(self.ask("parts", module.folder).split())
         if interface is None or module.path in seen:
             return found
         found |= interface.names
@@ -382,19 +283,3 @@ class Surroundings:
             self._trace_back(self.resolve(base, one.module.path), found, outside, depth + 1)
             for base in one.facts.bases
         )
-
-
-def _join(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
-
-
-def _upwards(folder: str) -> Iterator[str]:
-    """A folder and those above it, the root last."""
-    while folder:
-        yield folder
-        folder = posixpath.dirname(folder)
-    yield ""
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

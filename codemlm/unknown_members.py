@@ -105,8 +105,8 @@ class _Search:
         unknown = [leaf for leaf in leaves if not self._is_known(leaf, doubtful)]
         if not unknown or len({parsed.text(leaf) for leaf in unknown}) > _MOST_UNKNOWN:
             return
-        unknown = self._without_given(self.classes.name_of(scope), unknown)
         modules = self._modules(scope)
+        unknown = self._without_given(self.classes.name_of(scope), unknown, modules)
         held = {name for name in members if not name.startswith("__")}
         for leaf in unknown:
             text = parsed.text(leaf)
@@ -119,8 +119,13 @@ class _Search:
                 receiver = parsed.text(leaf - 2)
                 yield UnknownMember(leaf, text, receiver, owner, candidates, is_slip, modules)
 
-    def _without_given(self, owner: str, unknown: list[int]) -> list[int]:
-        """Those that no other module of the project may give the class, or its subclasses."""
+    def _without_given(
+        self, owner: str, unknown: list[int], modules: tuple[Module, ...]
+    ) -> list[int]:
+        """Those that no other module of the project may give the class, or its subclasses.
+
+        What is all in one file counts as given only by modules that import it, or its module.
+        """
         around = self.reading.around
         if around is None:
             return unknown
@@ -128,7 +133,8 @@ class _Search:
             return []
         known = around.heirs(owner) or frozenset()
         texts = {self.parsed.text(leaf) for leaf in unknown}
-        gone = {text for text in texts if text in known or around.is_given(text)}
+        beside = () if modules else (owner, around.name)
+        gone = {text for text in texts if text in known or around.is_given(text, *beside)}
         return [leaf for leaf in unknown if self.parsed.text(leaf) not in gone]
 
     def _modules(self, scope: int) -> tuple[Module, ...]:

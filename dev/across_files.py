@@ -147,10 +147,10 @@ class GrepIndex(Index):
         super().__init__(())
         self.tree = tree
 
-    def gives(self, name: str, besides: str) -> bool:
+    def gives(self, name: str, besides: str, beside: tuple[str, ...] = ()) -> bool:
         """As the base's."""
         found = self._of(name)
-        return found is None or found.gives(name, besides)
+        return not beside if found is None else found.gives(name, besides, beside)
 
     def opens(self, name: str, besides: str) -> bool:
         """As the base's."""
@@ -229,6 +229,8 @@ def _pairs(arguments: argparse.Namespace) -> Iterator[FixPair]:
     for path in arguments.paths:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             for number, line in enumerate(lines):
+                if number % arguments.sample:
+                    continue
                 pair = FixPair.from_json(json.loads(line))
                 if number % arguments.every == 0 or (arguments.likely and _is_likely(pair)):
                     yield pair
@@ -248,21 +250,21 @@ def _one_fix(pair: FixPair, blobs: Blobs, counts: Counter[str]) -> None:
     before, after = exact_findings(parsed), exact_findings(parsed, around=around)
     counts["files"] += 1
     counts["lines"] += source.count(b"\n")
-    spans = [(start, max(end, start + 1)) for start, end, _ in fix.edits]
-    for leaf, exact in before.items():
-        is_bug = any(
-            int(parsed.starts[leaf]) < high and low < int(parsed.ends[leaf]) for low, high in spans
-        )
-        counts[f"without {exact.rule} {'bug' if is_bug else 'else'}"] += 1
-    for sign, leaf, row in rows(parsed, before, after):
+    spans = [(start, end) for start, end, _ in fix.edits]
+
+    def is_bug(leaf: int) -> bool:  # what is taken away before a name, or put there, touches it
         start, end = int(parsed.starts[leaf]), int(parsed.ends[leaf])
-        is_bug = any(start < high and low < end for low, high in spans)
-        meant = bool(row["candidates"]) and row["candidates"][0] == fix.after
-        counts[f"{sign} {row['rule']} {'bug' if is_bug else 'else'}"] += 1
-        if is_bug and meant:
+        return any(start <= high and low <= end for low, high in spans)
+
+    for leaf, exact in before.items():
+        counts[f"without {exact.rule} {'bug' if is_bug(leaf) else 'else'}"] += 1
+    for sign, leaf, row in rows(parsed, before, after):
+        counts[f"{sign} {row['rule']} {'bug' if is_bug(leaf) else 'else'}"] += 1
+        if is_bug(leaf) and fix.after in row["candidates"][:1]:
             counts[f"{sign} {row['rule']} bug, meant one first"] += 1
         head = {"repo": fix.repo, "commit": fix.commit[:12], "path": fix.old_path}
-        print(json.dumps({**head, "bug": is_bug, "meant": fix.after, **row}), flush=True)
+        told = {**head, "bug": is_bug(leaf), "meant": fix.after, **row}
+        print(json.dumps(told), flush=True)
 
 
 def of_folders(arguments: argparse.Namespace) -> Counter[str]:
@@ -308,6 +310,7 @@ def main() -> None:
     fixes = commands.add_parser("fixes")
     fixes.add_argument("--repos", required=True, help="owner/name<TAB>git directory a line")
     fixes.add_argument("--every", type=int, default=1, help="take each Nth fix")
+    fixes.add_argument("--sample", type=int, default=1, help="look at each Nth fix alone")
     fixes.add_argument("--likely", action="store_true", help="and all that may be such mistakes")
     fixes.add_argument("paths", nargs="+")
     fixes.set_defaults(run=of_fixes)

@@ -413,7 +413,7 @@ def test_bases_that_may_have_more(tmp_path: Path, change: str) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        "def f(a): a.naem = 1\n",
+        "from pkg import a\ndef f(x): x.naem = 1\n",
         "from pkg.a import A\nclass B(A):\n    naem = 1\n",
         "from pkg.a import A\nclass B(A): pass\nclass C(B):\n    def f(self): self.naem = 1\n",
         "from pkg.a import A\nfor n in x: setattr(A, n, 1)\n",
@@ -426,6 +426,21 @@ def test_members_that_other_modules_may_give(tmp_path: Path, other: str) -> None
     alone = "class A:\n    def __init__(self): self.name = 1\n    def f(self): return self.naem\n"
     assert len(exact_findings(parse(alone.encode()))) == 1
     assert says(tmp_path, "pkg/a.py", alone) == []
+
+
+def test_a_class_all_in_one_file_gets_members_of_modules_that_know_it(tmp_path: Path) -> None:
+    alone = "class A:\n    def __init__(self): self.name = 1\n    def f(self): return self.naem\n"
+    other = "def f(x): x.naem = 1\n"
+    adapt(tmp_path, {**CLASSES, "pkg/a.py": "from .base import Base\n" + A, "pkg/other.py": other})
+    assert says(tmp_path, "pkg/a.py") == []
+    assert says(tmp_path, "pkg/a.py", alone) == ["`self.naem` is set nowhere in `A`"]
+    adapt(tmp_path, {"pkg/other.py": "from .a import A\n" + other})
+    assert says(tmp_path, "pkg/a.py", alone) == []
+
+
+def test_a_module_without_names_is_a_place_for_what_others_put_there(tmp_path: Path) -> None:
+    adapt(tmp_path, {"place.py": '"""Others fill it."""\n', "a.py": "from place import name\n"})
+    assert says(tmp_path, "a.py") == []
 
 
 def test_classes_of_the_standard_library_are_known_by_every_name(tmp_path: Path) -> None:

@@ -1,0 +1,160 @@
+"""What is asked of a project around one of its files, and remembered with the answers.
+
+The same answers make the same findings: that is how long what a cache holds is true.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from codemlm.interfaces import Interface
+from codemlm.project import Tree
+
+SOURCE_FOLDERS = ("src", "lib", "python")
+"""Folders below that of a project that its packages may stand in."""
+AMBIGUOUS = "?"
+PLAIN, PACKAGE, FOLDER, OPAQUE = "module", "package", "folder", "opaque"
+"""What stands at a path: a file, a folder with ``__init__.py``, one without, something compiled."""
+Question = tuple[str, ...]
+
+
+class Inquiry:
+    """Questions about the project around one file.
+
+    Args:
+        tree: the project's files.
+        path: of the file, from the root.
+
+    Attributes:
+        interfaces: of the modules that were asked for.
+    """
+
+    def __init__(self, tree: Tree, path: str) -> None:
+        self.tree, self.path = tree, path
+        self.interfaces: dict[str, Interface | None] = {}
+        self._answers: dict[Question, str] = {}
+        self._asked: set[Question] = set()
+        self._depth = 0
+
+    @property
+    def trace(self) -> tuple[tuple[Question, str], ...]:
+        """What was asked so far, and answered."""
+        return tuple((question, self._answers[question]) for question in sorted(self._asked))
+
+    @property
+    def place(self) -> str:
+        """What tells the file, and its project, from others."""
+        return f"{self.tree.root}\n{self.path}"
+
+    @property
+    def name(self) -> str:
+        """Last part of the name of the file's module."""
+        folder, name = posixpath.split(self.path.removesuffix(".py"))
+        return posixpath.basename(folder) if name == "__init__" else name
+
+    def holds(self, trace: Iterable[tuple[Question, str]]) -> bool:
+        """Whether the same questions are answered in the same way now."""
+        return all(self.ask(*question) == answer for question, answer in trace)
+
+    def ask(self, *question: str) -> str:
+        """The answer to a question: its kind, and what it is about."""
+        if not self._depth:
+            self._asked.add(question)
+        if question not in self._answers:
+            kind, *rest = question
+            self._depth += 1
+            self._answers[question] = self._KINDS[kind](self, *rest)
+            self._depth -= 1
+        return self._answers[question]
+
+    def _answer_kind(self, stem: str) -> str:
+        if self.tree.is_file(f"{stem}/__init__.py"):
+            return PACKAGE
+        if self.tree.is_file(f"{stem}.py"):
+            return PLAIN
+        folder, name = posixpath.split(stem)
+        listing = self.tree.listing(folder) or frozenset()
+        if name in listing and (inside := self.tree.listing(stem)) is not None:
+            return FOLDER if inside else ""
+        return OPAQUE if any(one.startswith(f"{name}.") for one in listing) else ""
+
+    def _answer_top(self, folder: str, name: str) -> str:
+        """Path without suffix of a module that code in a folder imports by a name without dots."""
+        found: dict[str, str] = {}
+        nested = False
+        for one in upwards(folder):
+            if self._kind_of_folder(one) == PACKAGE:
+                nested = nested or (one == folder and bool(self.kind(join(one, name))))
+                continue
+            for place in (one, *(join(one, source) for source in SOURCE_FOLDERS)):
+                stem = join(place, name)
+                kind = self.kind(stem)
+                if kind:
+                    found[stem] = kind
+        certain = [stem for stem, kind in found.items() if kind != FOLDER] or list(found)
+        if nested or len(certain) > 1:  # Python 2, and scripts, see what stands beside them
+            return AMBIGUOUS
+        return certain[0] if certain else ""
+
+    def _answer_interface(self, path: str) -> str:
+        found = self.tree.interface(path)
+        self.interfaces[path] = None if found is None else found[0]
+        return "" if found is None else found[1]
+
+    def _answer_parts(self, folder: str) -> str:
+        """Names of the modules in a folder."""
+        found = set()
+        for name in self.tree.listing(folder) or ():
+            stem, _, suffix = name.partition(".")
+            is_module = suffix == "py" or self.tree.is_file(join(folder, f"{name}/__init__.py"))
+            if is_module and stem.isidentifier() and stem != "__init__":
+                found.add(stem)
+        return " ".join(sorted(found))
+
+    def _answer_given(self, name: str, *beside: str) -> str:
+        return "1" if self.tree.index().gives(name, self.path, beside) else ""
+
+    def _answer_opened(self, name: str) -> str:
+        return "1" if self.tree.index().opens(name, self.path) else ""
+
+    def _answer_heirs(self, name: str) -> str:
+        members = self.tree.index().heirs(name, self.path)
+        return "" if members is None else _digest(" ".join(sorted(members)))
+
+    _KINDS: Mapping[str, Callable[..., str]] = {
+        "kind": _answer_kind,
+        "top": _answer_top,
+        "interface": _answer_interface,
+        "parts": _answer_parts,
+        "given": _answer_given,
+        "opened": _answer_opened,
+        "heirs": _answer_heirs,
+    }
+
+    def kind(self, stem: str) -> str:
+        """What stands at a path without suffix: ``PLAIN`` and its like; empty: nothing."""
+        return self.ask("kind", stem)
+
+    def _kind_of_folder(self, folder: str) -> str:
+        if not folder:
+            return PACKAGE if self.tree.is_file("__init__.py") else FOLDER
+        return self.kind(folder)
+
+
+def join(folder: str, name: str) -> str:
+    """A path below a folder; that of the root is empty."""
+    return f"{folder}/{name}" if folder else name
+
+
+def upwards(folder: str) -> Iterator[str]:
+    """A folder and those above it, the root last."""
+    while folder:
+        yield folder
+        folder = posixpath.dirname(folder)
+    yield ""
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
