@@ -14,6 +14,7 @@ from codemlm.project import Tree
 
 SOURCE_FOLDERS = ("src", "lib", "python")
 """Folders below that of a project that its packages may stand in."""
+PROJECT_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 AMBIGUOUS = "?"
 PLAIN, PACKAGE, FOLDER, OPAQUE = "module", "package", "folder", "opaque"
 """What stands at a path: a file, a folder with ``__init__.py``, one without, something compiled."""
@@ -81,22 +82,34 @@ class Inquiry:
         return OPAQUE if any(one.startswith(f"{name}.") for one in listing) else ""
 
     def _answer_top(self, folder: str, name: str) -> str:
-        """Path without suffix of a module that code in a folder imports by a name without dots."""
+        """Path without suffix of a module that code in a folder imports by a name without dots.
+
+        Modules are looked for in the folder itself, as scripts and Python 2 do, and in those above
+        it that are no packages. Which of those are on the path of imports is certain of the folder
+        of a script, of the root, and of what is a project of its own.
+        """
         found: dict[str, str] = {}
-        nested = False
+        doubtful = False
         for one in upwards(folder):
             if self._kind_of_folder(one) == PACKAGE:
-                nested = nested or (one == folder and bool(self.kind(join(one, name))))
+                doubtful = doubtful or (one == folder and bool(self.kind(join(one, name))))
                 continue
+            is_certain = one == folder or self._is_project(one)
             for place in (one, *(join(one, source) for source in SOURCE_FOLDERS)):
                 stem = join(place, name)
                 kind = self.kind(stem)
-                if kind:
+                if kind and not (is_certain or posixpath.basename(place) in SOURCE_FOLDERS):
+                    doubtful = True
+                elif kind:
                     found[stem] = kind
         certain = [stem for stem, kind in found.items() if kind != FOLDER] or list(found)
-        if nested or len(certain) > 1:  # Python 2, and scripts, see what stands beside them
+        if doubtful or len(certain) > 1:
             return AMBIGUOUS
         return certain[0] if certain else ""
+
+    def _is_project(self, folder: str) -> bool:
+        """Whether a folder is the root of a project, or of one of several in it."""
+        return not folder or any(self.tree.is_file(join(folder, name)) for name in PROJECT_FILES)
 
     def _answer_interface(self, path: str) -> str:
         found = self.tree.interface(path)

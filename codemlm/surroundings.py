@@ -97,8 +97,10 @@ class Surroundings(Inquiry):
             if module_names(parts[0]):
                 return Outside(base)
             stem = self.ask("top", folder, parts[0])
-            if stem in ("", AMBIGUOUS):
-                return None if stem else Outside(base)
+            if not stem:
+                return Outside(base)
+            if stem == AMBIGUOUS or f"{stem}.py" == origin:  # no module imports itself
+                return None
             current = self._at(stem, parts.pop(0))
         for part in parts:
             below = self._below(current, part)

@@ -27,6 +27,8 @@ MAX_CANDIDATES = 32
 _LONG = 8
 _PARTIAL = re.compile("mixin|base|abstract|interface", re.IGNORECASE)
 """Names of classes that others complete."""
+_HIDDEN = re.compile(r"(?:_\w+)?__")
+"""Members that are private to a class, and how others get at them: `_Base__name`."""
 _MOST_UNKNOWN = 2
 """Different unknown members of a class: where there are more, it is a mixin."""
 
@@ -164,6 +166,6 @@ class _Search:
 
     def _is_known(self, leaf: int, known: frozenset[str]) -> bool:
         text = self.parsed.text(leaf)
-        if text in known or text.startswith("__") or is_guarded(self.parsed, leaf):
+        if text in known or _HIDDEN.match(text) or is_guarded(self.parsed, leaf):
             return True
         return self.parsed.text(leaf - 2) == "cls" and hasattr(type, text)

@@ -258,7 +258,14 @@ LAYOUTS: list[tuple[dict[str, str], str, str, list[str]]] = [
     ({"src/pkg/__init__.py": "", "src/pkg/util.py": UTIL}, "tests/test_a.py", "pkg", [NO]),
     ({"lib/pkg/__init__.py": "", "lib/pkg/util.py": UTIL}, "lib/pkg/a.py", "pkg", [NO]),
     ({"pkg/util.py": UTIL}, "a.py", "pkg", [NO]),  # a namespace package
-    ({"one/pkg/__init__.py": "", "one/pkg/util.py": UTIL}, "one/tests/test_a.py", "pkg", [NO]),
+    (
+        {"one/setup.py": "", "one/pkg/__init__.py": "", "one/pkg/util.py": UTIL},
+        *("one/tests/test_a.py", "pkg", [NO]),
+    ),
+    ({"one/pkg/__init__.py": "", "one/pkg/util.py": UTIL}, "one/tests/test_a.py", "pkg", []),
+    ({"one/zmq/__init__.py": "", "one/zmq/util.py": UTIL}, "one/zmq/a.py", "zmq", []),
+    ({"one/util.py": UTIL}, "one/b.py", "", [NO.replace("pkg.", "")]),
+    ({"one/util.py": UTIL}, "one/util.py", "", []),
     ({"pkg/util.py": UTIL, "src/pkg/util.py": UTIL}, "a.py", "pkg", []),  # either may be meant
     ({"json/__init__.py": "", "json/util.py": UTIL}, "a.py", "json", []),
     ({"one/pkg/__init__.py": "", "one/pkg/util.py": UTIL}, "two/a.py", "pkg", []),
@@ -269,7 +276,8 @@ LAYOUTS: list[tuple[dict[str, str], str, str, list[str]]] = [
 def test_layouts(
     tmp_path: Path, files: dict[str, str], path: str, package: str, expected: list[str]
 ) -> None:
-    adapt(tmp_path, {**files, path: f"from {package}.util import prase_row, helper\n"})
+    module = f"{package}.util" if package else "util"
+    adapt(tmp_path, {**files, path: f"from {module} import prase_row, helper\n"})
     assert says(tmp_path, path) == expected
 
 
@@ -372,6 +380,7 @@ MEMBERS = [
     ("from . import base\n" + A.replace("Base", "base.Base"), [SET_NOWHERE]),
     ("from pkg import Exported as Base\n" + A, [SET_NOWHERE]),
     ("from .base import Base\n" + A.replace("naem", "name, self.render"), []),
+    ("from .base import Base\n" + A.replace("naem", "_Base__name"), []),
     ("from .base import Gone\n" + A.replace("Base", "Gone"), None),
     ("from .base import Base\nclass M: pass\n" + A.replace("Base", "Base, M"), [SET_NOWHERE]),
     ("from .base import Base\nfrom x import M\n" + A.replace("Base", "Base, M"), []),
