@@ -283,8 +283,8 @@ _RULES = (
         "platform, are not reported, even if yours has not. Nor is what a file may have put into a "
         "module itself, or a module of the project that may have the same name. Modules of the "
         "project that may hold names which do not show (`__getattr__`, `globals()`, a star import "
-        "of another distribution) may have any; imports that are tried, or stand under a condition, "
-        "may fail.",
+        "of another distribution) may have any; imports that are tried, or stand under a "
+        "condition, may fail.",
     ),
     Rule(
         UNKNOWN_KEYWORD,
