@@ -55,10 +55,10 @@ def test_a_project_from_adapting_to_deleting(run: Run, tmp_path: Path) -> None:
     run("scan", "tests", "--fix", "--unsafe-fixes")
     mended = FILES["tests/test_a.py"].replace("prase_row", "parse_row")
     assert (tmp_path / "tests" / "test_a.py").read_text() == mended
-    (tmp_path / "pkg" / "util.py").write_text("")
+    (tmp_path / "pkg" / "util.py").write_text("def parse(line): pass\n")
     assert json.loads(run(*SCAN, code=1))["text"] == "parse_row"
-    assert "3 modules, 2 lines; 2 of them read anew; " in run("adapt")
-    assert "3 modules, 2 lines; 0 of them read anew; " in run("adapt")
+    assert "3 modules, 3 lines; 2 of them read anew; " in run("adapt")
+    assert "3 modules, 3 lines; 0 of them read anew; " in run("adapt")
     assert run("adapt", "--delete").startswith("Removed ")
     assert not (tmp_path / ".codemlm").exists()
     assert run(*SCAN) == ""
