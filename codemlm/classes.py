@@ -162,7 +162,7 @@ class Classes:
         outside: frozenset[str] = frozenset({dotted})
         if not is_known_class(dotted) and self.around is not None:
             lineage = self.around.lineage(target)
-            if lineage is None or any(self.around.is_opened(c.name) for c in lineage.classes):
+            if lineage is None:
                 return None
             outside = lineage.outside
             found.foreign = {(one.module.path, one.name): one for one in lineage.classes}

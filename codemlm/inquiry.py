@@ -37,6 +37,7 @@ class Inquiry:
         self.interfaces: dict[str, Interface | None] = {}
         self._answers: dict[Question, str] = {}
         self._asked: set[Question] = set()
+        self._listings: dict[str, frozenset[str]] = {}
         self._depth = 0
 
     @property
@@ -71,15 +72,21 @@ class Inquiry:
         return self._answers[question]
 
     def _answer_kind(self, stem: str) -> str:
-        if self.tree.is_file(f"{stem}/__init__.py"):
-            return PACKAGE
-        if self.tree.is_file(f"{stem}.py"):
-            return PLAIN
         folder, name = posixpath.split(stem)
-        listing = self.tree.listing(folder) or frozenset()
-        if name in listing and (inside := self.tree.listing(stem)) is not None:
-            return FOLDER if inside else ""
+        listing = self._listing(folder)
+        inside = self._listing(stem) if name in listing else frozenset()
+        if "__init__.py" in inside:
+            return PACKAGE
+        if f"{name}.py" in listing and self.tree.is_file(f"{stem}.py"):
+            return PLAIN
+        if inside:
+            return FOLDER
         return OPAQUE if any(one.startswith(f"{name}.") for one in listing) else ""
+
+    def _listing(self, folder: str) -> frozenset[str]:
+        if folder not in self._listings:
+            self._listings[folder] = self.tree.listing(folder)
+        return self._listings[folder]
 
     def _answer_top(self, folder: str, name: str) -> str:
         """Path without suffix of a module that code in a folder imports by a name without dots.
@@ -109,7 +116,7 @@ class Inquiry:
 
     def _is_project(self, folder: str) -> bool:
         """Whether a folder is the root of a project, or of one of several in it."""
-        return not folder or any(self.tree.is_file(join(folder, name)) for name in PROJECT_FILES)
+        return not folder or not self._listing(folder).isdisjoint(PROJECT_FILES)
 
     def _answer_interface(self, path: str) -> str:
         found = self.tree.interface(path)
@@ -119,9 +126,9 @@ class Inquiry:
     def _answer_parts(self, folder: str) -> str:
         """Names of the modules in a folder."""
         found = set()
-        for name in self.tree.listing(folder) or ():
+        for name in self._listing(folder):
             stem, _, suffix = name.partition(".")
-            is_module = suffix == "py" or self.tree.is_file(join(folder, f"{name}/__init__.py"))
+            is_module = suffix == "py" or "__init__.py" in self._listing(join(folder, name))
             if is_module and stem.isidentifier() and stem != "__init__":
                 found.add(stem)
         return " ".join(sorted(found))
@@ -152,7 +159,7 @@ class Inquiry:
 
     def _kind_of_folder(self, folder: str) -> str:
         if not folder:
-            return PACKAGE if self.tree.is_file("__init__.py") else FOLDER
+            return PACKAGE if "__init__.py" in self._listing("") else FOLDER
         return self.kind(folder)
 
 

@@ -77,12 +77,12 @@ class DiskTree:
         """Whether a file is there."""
         return os.path.isfile(self._full(path))  # noqa: PTH113
 
-    def listing(self, folder: str) -> frozenset[str] | None:
-        """Names in a folder; None if there is none."""
+    def listing(self, folder: str) -> frozenset[str]:
+        """Names in a folder; none if it is none."""
         try:
             return frozenset(os.listdir(self._full(folder)))  # noqa: PTH208
         except (OSError, ValueError):
-            return None
+            return frozenset()
 
     def interface(self, path: str) -> tuple[Interface, str] | None:
         """What a module shows now, with a digest of it; None if it cannot be read."""
@@ -94,7 +94,8 @@ class DiskTree:
         known = self._known.get(path)
         if known is None or known[0] != stamp or known[1] - stamp[0] < _FRESH_NS:
             now = time.time_ns()
-            known = self._known[path] = stamp, now, self._read(path)
+            found = self._read(path) if status.st_size <= MAX_BYTES else None
+            known = self._known[path] = stamp, now, found
         return known[2]
 
     def index(self) -> Index:

@@ -22,8 +22,8 @@ class Tree(Protocol):
     def is_file(self, path: str) -> bool:
         """Whether a file is there."""
 
-    def listing(self, folder: str) -> frozenset[str] | None:
-        """Names in a folder; None if there is none."""
+    def listing(self, folder: str) -> frozenset[str]:
+        """Names in a folder; none if it is none."""
 
     def interface(self, path: str) -> tuple[Interface, str] | None:
         """What a module shows now, with a digest of it; None if it cannot be read."""

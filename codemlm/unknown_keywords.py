@@ -48,11 +48,13 @@ class _Taken:
         names: its parameters.
         module: other module that it is from.
         scope: class of the file whose subclasses may have another method in its place, or -1.
+        owner: class of another module that may be given another constructor; empty: none.
     """
 
     names: frozenset[str]
     module: Module | None = None
     scope: int = -1
+    owner: str = ""
 
 
 def unknown_keywords(reading: Reading) -> list[UnknownKeyword]:
@@ -86,15 +88,19 @@ class _Search:
             taken = self._taken(call, callee)
             if taken is None or given <= taken.names:
                 continue
-            if taken.scope >= 0 and self.reading.classes.is_overridden(
-                taken.scope, parsed.text(callee)
-            ):
+            if self._may_be_another(taken, parsed.text(callee)):
                 continue
             for leaf in leaves:
                 text = parsed.text(leaf)
                 if text not in taken.names and not is_guarded(parsed, leaf):
                     left = by_likeness(text, taken.names - given - parsed.language.self_names)
                     yield UnknownKeyword(leaf, text, parsed.text(callee), left, taken.module)
+
+    def _may_be_another(self, taken: _Taken, name: str) -> bool:
+        """Whether something else may be called than what the parameters are of."""
+        if taken.owner and self.around is not None and self.around.is_opened(taken.owner):
+            return True
+        return taken.scope >= 0 and self.reading.classes.is_overridden(taken.scope, name)
 
     def _taken(self, call: int, callee: int) -> _Taken | None:
         """What the called function takes; None if that is not certain."""
@@ -146,25 +152,23 @@ class _Search:
         if not isinstance(found, ClassAt) or self.around is None:
             return None
         lineage = self.around.lineage_of(found)
-        if lineage is None or self.around.is_opened(found.name):
-            return None
-        if not all(map(is_known_class, lineage.outside)):
+        if lineage is None or not all(map(is_known_class, lineage.outside)):
             return None
         makers = [one for one in lineage.classes if "__init__" in one.facts.own]
-        inherited = any(base not in PLAIN_BASES for base in lineage.outside)
-        return self._of_one(makers, found, inherited=inherited, name="__init__")
+        if found in makers:
+            makers = [found]
+        elif not lineage.outside <= PLAIN_BASES or any(
+            one.facts.is_decorated
+            for one in lineage.classes  # `dataclass` makes constructors
+        ):
+            return None
+        taken = self._of_only(makers, "__init__")
+        return None if taken is None else replace(taken, owner=found.name)
 
-    def _of_one(
-        self, definers: list[ClassAt], of: ClassAt | None, *, inherited: bool, name: str
-    ) -> _Taken | None:
-        """What the only one of a class and its bases takes that defines a method."""
-        if of is not None and of in definers:
-            definers = [of]
-        elif inherited or (of is not None and of.facts.is_decorated):
-            return None
-        if len(definers) != 1:
-            return None
-        parameters = definers[0].facts.methods.get(name)
+    @staticmethod
+    def _of_only(definers: list[ClassAt], name: str) -> _Taken | None:
+        """What a method takes that only one class defines."""
+        parameters = definers[0].facts.methods.get(name) if len(definers) == 1 else None
         return None if parameters is None else _Taken(frozenset(parameters), definers[0].module)
 
     def _of_method(self, scope: int, text: int) -> _Taken | None:
@@ -182,7 +186,7 @@ class _Search:
         if any(name in (class_members(base) or ()) for base in ancestry.standard):
             return None
         definers = [one for one in ancestry.foreign.values() if name in one.facts.own]
-        taken = self._of_one(definers, None, inherited=False, name=name)
+        taken = self._of_only(definers, name)
         given = any(name in one.facts.assigned for one in ancestry.foreign.values())
         return None if taken is None or given else replace(taken, scope=scope)
 

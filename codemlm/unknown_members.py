@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from codemlm.guards import is_guarded
-from codemlm.project import Module
+from codemlm.project import ClassAt, Module
 from codemlm.reading import Reading, are_alike, by_likeness
 from codemlm.scopes import lookup_order, role_table
 from codemlm.similarity import is_near_spelling
@@ -107,8 +107,10 @@ class _Search:
         unknown = [leaf for leaf in leaves if not self._is_known(leaf, doubtful)]
         if not unknown or len({parsed.text(leaf) for leaf in unknown}) > _MOST_UNKNOWN:
             return
-        modules = self._modules(scope)
-        unknown = self._without_given(self.classes.name_of(scope), unknown, modules)
+        ancestry = self.classes.ancestry(scope)
+        foreign = [] if ancestry is None else list(ancestry.foreign.values())
+        unknown = self._without_given(self.classes.name_of(scope), unknown, foreign)
+        modules = tuple(dict.fromkeys(one.module for one in foreign))
         held = {name for name in members if not name.startswith("__")}
         for leaf in unknown:
             text = parsed.text(leaf)
@@ -121,9 +123,7 @@ class _Search:
                 receiver = parsed.text(leaf - 2)
                 yield UnknownMember(leaf, text, receiver, owner, candidates, is_slip, modules)
 
-    def _without_given(
-        self, owner: str, unknown: list[int], modules: tuple[Module, ...]
-    ) -> list[int]:
+    def _without_given(self, owner: str, unknown: list[int], foreign: list[ClassAt]) -> list[int]:
         """Those that no other module of the project may give the class, or its subclasses.
 
         What is all in one file counts as given only by modules that import it, or its module.
@@ -131,18 +131,13 @@ class _Search:
         around = self.reading.around
         if around is None:
             return unknown
-        if around.is_opened(owner):
+        if any(map(around.is_opened, (owner, *(one.name for one in foreign)))):
             return []
         known = around.heirs(owner) or frozenset()
         texts = {self.parsed.text(leaf) for leaf in unknown}
-        beside = () if modules else (owner, around.name)
+        beside = () if foreign else (owner, around.name)
         gone = {text for text in texts if text in known or around.is_given(text, *beside)}
         return [leaf for leaf in unknown if self.parsed.text(leaf) not in gone]
-
-    def _modules(self, scope: int) -> tuple[Module, ...]:
-        ancestry = self.classes.ancestry(scope)
-        foreign = () if ancestry is None else ancestry.foreign.values()
-        return tuple(dict.fromkeys(one.module for one in foreign))
 
     def _is_whole(self, scope: int) -> bool:
         """Whether no other class is needed to make objects of a class."""

@@ -7,7 +7,8 @@
 they were before each fix from the repository's git directory, only those that the imports reach;
 who else sets a member, or inherits, is looked up by `git grep`. `folders` takes checkouts that
 `codemlm adapt` has been in, and looks at all their files. Both print each finding that the other
-files bring, and each that they take away, as a line of JSON, and counts in the end.
+files bring (`+`), each that they take away (`-`) and each that stays (`=`) as a line of JSON, and
+counts in the end.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from codemlm.interface_reader import interface_of
 from codemlm.interfaces import Interface
 from codemlm.positions import LineIndex
 from codemlm.project import Index
+from codemlm.rules import UNKNOWN_KEYWORD, UNKNOWN_MEMBER, UNKNOWN_MODULE_MEMBER
 from codemlm.source import MAX_BYTES, SourceFile, decode_source
 from codemlm.surroundings import Surroundings
 from codemlm.syntax import ParsedFile, parse
@@ -39,6 +42,7 @@ from codemlm_corpus.git import git_environment
 
 MOST_FILES = 60
 """Files with a name that are looked at; where there are more, somebody is taken to set it."""
+RULES = frozenset({UNKNOWN_MEMBER, UNKNOWN_MODULE_MEMBER, UNKNOWN_KEYWORD})
 LIKELY = frozenset({"attribute", "function", "keyword-argument", "prefix-added", "variable"})
 MOST_USES = 2
 """Kinds of mistakes that the rules may see, and how often their file may have the wrong name."""
@@ -125,9 +129,9 @@ class GitTree:
         folder, name = posixpath.split(path)
         return name in self._entries(folder)
 
-    def listing(self, folder: str) -> frozenset[str] | None:
+    def listing(self, folder: str) -> frozenset[str]:
         """Names in a folder of the commit."""
-        return frozenset(self._entries(folder)) or None
+        return frozenset(self._entries(folder))
 
     def interface(self, path: str) -> tuple[Interface, str] | None:
         """What a module of the commit shows."""
@@ -178,26 +182,27 @@ class GrepIndex(Index):
 
 def rows(
     parsed: ParsedFile, before: dict[int, Exact], after: dict[int, Exact]
-) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """What the other files bring (`+`) and take away (`-`)."""
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Findings of members, modules and keywords: what is known of each, with its leaf.
+
+    Their `sign` is `+` for those that the other files bring, `-` for those that they take away, and
+    `=` for the others.
+    """
     index = LineIndex(parsed.source)
-    for sign, some, others in (("+", after, before), ("-", before, after)):
-        for leaf, exact in sorted(some.items()):
-            if leaf in others and others[leaf].rule == exact.rule:
-                continue
-            line = index.line_of(int(parsed.starts[leaf]))
-            yield (
-                sign,
-                leaf,
-                {
-                    "sign": sign,
-                    "rule": exact.rule,
-                    "line": line,
-                    "says": exact.says,
-                    "candidates": exact.candidates[:3],
-                    "text": index.line_bytes(line).decode().strip()[:120],
-                },
-            )
+    for leaf in sorted({*before, *after}):
+        exact = after.get(leaf) or before[leaf]
+        if exact.rule not in RULES:
+            continue
+        line = index.line_of(int(parsed.starts[leaf]))
+        row = {
+            "sign": "=" if leaf in before and leaf in after else "+" if leaf in after else "-",
+            "rule": exact.rule,
+            "line": line,
+            "says": exact.says,
+            "candidates": (exact.candidates or ())[:3],
+            "text": index.line_bytes(line).decode().strip()[:120],
+        }
+        yield leaf, row
 
 
 def of_fixes(arguments: argparse.Namespace) -> Counter[str]:
@@ -256,12 +261,10 @@ def _one_fix(pair: FixPair, blobs: Blobs, counts: Counter[str]) -> None:
         start, end = int(parsed.starts[leaf]), int(parsed.ends[leaf])
         return any(start <= high and low <= end for low, high in spans)
 
-    for leaf, exact in before.items():
-        counts[f"without {exact.rule} {'bug' if is_bug(leaf) else 'else'}"] += 1
-    for sign, leaf, row in rows(parsed, before, after):
-        counts[f"{sign} {row['rule']} {'bug' if is_bug(leaf) else 'else'}"] += 1
+    for leaf, row in rows(parsed, before, after):
+        counts[f"{row['sign']} {row['rule']} {'bug' if is_bug(leaf) else 'else'}"] += 1
         if is_bug(leaf) and fix.after in row["candidates"][:1]:
-            counts[f"{sign} {row['rule']} bug, meant one first"] += 1
+            counts[f"{row['sign']} {row['rule']} bug, meant one first"] += 1
         head = {"repo": fix.repo, "commit": fix.commit[:12], "path": fix.old_path}
         told = {**head, "bug": is_bug(leaf), "meant": fix.after, **row}
         print(json.dumps(told), flush=True)
@@ -285,18 +288,16 @@ def of_folders(arguments: argparse.Namespace) -> Counter[str]:
                 continue
             counts["files"] += 1
             counts["lines"] += read.source.count(b"\n")
-            around = finder.around(str(path), lambda parsed=parsed: interface_of(parsed))
+            around = finder.around(str(path), partial(interface_of, parsed))
             started = time.process_time()
             before = exact_findings(parsed)
             middle = time.process_time()
             after = exact_findings(parsed, around=around)
             spent[0] += middle - started
             spent[1] += time.process_time() - middle
-            for sign, _, row in rows(parsed, before, after):
-                counts[f"{sign} {row['rule']}"] += 1
+            for _, row in rows(parsed, before, after):
+                counts[f"{row['sign']} {row['rule']}"] += 1
                 print(json.dumps({"path": str(path), **row}), flush=True)
-            for exact in before.values():
-                counts[f"without {exact.rule}"] += 1
     kloc = max(counts["lines"], 1) / 1000
     without, with_them = (seconds / kloc * 1e3 for seconds in spent)
     print(f"rules: {without:.1f} ms without, {with_them:.1f} with, a 1,000 lines")
