@@ -161,7 +161,7 @@ class Classes:
         dotted, found = target.replace(OF_MODULE, "."), Ancestry()
         outside: frozenset[str] = frozenset({dotted})
         if not is_known_class(dotted) and self.around is not None:
-            lineage = self.around.lineage(target)
+            lineage = self.around.lineage(self.around.resolve(target))
             if lineage is None:
                 return None
             outside = lineage.outside

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 from codemlm.inquiry import AMBIGUOUS, FOLDER, PACKAGE, PLAIN, Inquiry, Question, join
-from codemlm.interfaces import BUILTINS, OF_MODULE, Interface
+from codemlm.interfaces import BUILTINS, OF_MODULE, UNKNOWN_BASE, Interface
 from codemlm.project import (
     SOMETHING,
     ClassAt,
@@ -250,16 +250,8 @@ class Surroundings(Inquiry):
 
     # -- classes -------------------------------------------------------------------------------
 
-    def lineage(self, target: str) -> Lineage | None:
-        """The class that a target stands for, with its bases; None if not all of it is known."""
-        found: dict[tuple[str, str], ClassAt] = {}
-        outside: set[str] = set()
-        if not self._trace_back(self.resolve(target), found, outside, 0):
-            return None
-        return Lineage(tuple(found.values()), frozenset(outside))
-
-    def lineage_of(self, one: ClassAt) -> Lineage | None:
-        """A class with its bases; None if not all of it is known."""
+    def lineage(self, one: Found) -> Lineage | None:
+        """A class with its bases; None if it is none, or not all of them are known."""
         found: dict[tuple[str, str], ClassAt] = {}
         outside: set[str] = set()
         known = self._trace_back(one, found, outside, 0)
@@ -282,6 +274,7 @@ class Surroundings(Inquiry):
         if interface is None or interface.is_patched or not one.facts.is_plain:
             return False
         return all(
-            self._trace_back(self.resolve(base, one.module.path), found, outside, depth + 1)
+            not base.startswith(UNKNOWN_BASE)
+            and self._trace_back(self.resolve(base, one.module.path), found, outside, depth + 1)
             for base in one.facts.bases
         )

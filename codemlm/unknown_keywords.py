@@ -151,7 +151,7 @@ class _Search:
             return _Taken(frozenset(found.parameters), found.module)
         if not isinstance(found, ClassAt) or self.around is None:
             return None
-        lineage = self.around.lineage_of(found)
+        lineage = self.around.lineage(found)
         if lineage is None or not all(map(is_known_class, lineage.outside)):
             return None
         makers = [one for one in lineage.classes if "__init__" in one.facts.own]
