@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from codemlm.findings import Finding, Suggestion
+from codemlm.inquiry import Question
 from codemlm.pragmas import Pragma
 from codemlm.types import Role, Span
 
@@ -56,6 +57,8 @@ class Judged:
         findings: most confident first.
         stood: which of them have stood the second look that what is reported gets.
         pragmas: of the text, none of them used.
+        trace: what was asked of other modules of the project, and answered: what is known holds as
+            long as the answers are the same.
     """
 
     floor: float
@@ -63,6 +66,7 @@ class Judged:
     findings: tuple[Finding, ...]
     stood: tuple[bool, ...]
     pragmas: tuple[Pragma, ...]
+    trace: tuple[tuple[Question, str], ...] = ()
 
 
 class Cache:
@@ -85,10 +89,17 @@ class Cache:
         self._room = LARGEST_BYTES // _WINDOWS_SHARE
         self._db = self._open()
 
-    def key(self, source: bytes, path: str) -> bytes:
-        """The key of a text; a path tells tests and stubs from other files."""
+    def key(self, source: bytes, path: str, place: str = "") -> bytes:
+        """The key of a text.
+
+        Args:
+            source: the text.
+            path: tells tests and stubs from other files.
+            place: tells the file from those of other projects; empty where only it counts.
+        """
         digest = hashlib.sha256()
-        for part in (self._model.encode(), path.encode("utf-8", "surrogateescape"), source):
+        names = (one.encode("utf-8", "surrogateescape") for one in (path, place))
+        for part in (self._model.encode(), *names, source):
             digest.update(len(part).to_bytes(8, "big") + part)
         return digest.digest()
 
@@ -277,6 +288,7 @@ def _pack(judged: Judged) -> bytes:
             [p.leaf, p.span.start, p.span.end, p.comment_end, p.line, list(p.codes)]
             for p in judged.pragmas
         ],
+        "trace": judged.trace,
     }
     return zlib.compress(json.dumps(table, separators=(",", ":")).encode(), 1)
 
@@ -292,6 +304,7 @@ def _unpack(data: bytes) -> Judged:
             Pragma(leaf, Span(start, end), comment_end, line, tuple(codes))
             for leaf, start, end, comment_end, line, codes in table["pragmas"]
         ),
+        trace=tuple((tuple(question), answer) for question, answer in table["trace"]),
     )
 
 
@@ -321,6 +334,7 @@ def _finding_of(values: Sequence[Any]) -> Finding:
             "suggestions": tuple(Suggestion(*pair) for pair in table["suggestions"]),
             "edits": tuple((Span(a, b), text.encode()) for a, b, text in table["edits"]),
             "other": None if other is None else Span(*other),
+            "rests_on": tuple(table["rests_on"]),
         }
     )
 

@@ -81,7 +81,14 @@ LEAST_FILES = 5
     help="Colours. NO_COLOR and FORCE_COLOR are obeyed.",
 )
 @config_options(
-    "select", "extend-select", "ignore", "exclude", "extend-exclude", "model", "threads"
+    "select",
+    "extend-select",
+    "ignore",
+    "exclude",
+    "extend-exclude",
+    "adapt",
+    "model",
+    "threads",
 )
 def calibrate_command(**given: Any) -> int:
     """Measures confidence on your own code, and finds the least one to report.
@@ -188,6 +195,7 @@ def _judged(
     Raises:
         UsageError: if there are too few, or none takes a bug.
     """
+    from codemlm import commands
     from codemlm.evaluation.repository import TOO_DEEP, RepositoryJudge
     from codemlm.evaluation.rescoring import WindowScorer
 
@@ -197,6 +205,7 @@ def _judged(
         options_of,
         per_file=given["per_file"],
         seed=given["seed"],
+        names=commands.name_finder(given["isolated"]),
     )
     progress = ProgressLine("calibrating", "files")
     total = min(given["files"], len(sampling.targets))

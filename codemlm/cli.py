@@ -40,6 +40,11 @@ EXTRAS = {
 
 MOUNTED = {
     "explain": ("codemlm.questions", "explain_command", "Tells why a place is a finding, or not."),
+    "adapt": (
+        "codemlm.adapt_command",
+        "adapt_command",
+        "Makes scans see across the files of this project.",
+    ),
     "calibrate": (
         "codemlm.calibrate_command",
         "calibrate_command",
@@ -63,7 +68,7 @@ MOUNTED = {
 
 SECTIONS = {
     "Look for mistakes": ("scan", "explain", "score", "surprise"),
-    "Set it up": ("calibrate", "config", "rule", "server", "completion", "clean"),
+    "Set it up": ("calibrate", "adapt", "config", "rule", "server", "completion", "clean"),
     "Work on models": ("model", "eval", "train", "corpus"),
 }
 """Commands as the overview has them; others come after these."""

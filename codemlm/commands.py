@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from codemlm.calibration import Calibration
     from codemlm.config import Config
     from codemlm.manifest import Manifest
+    from codemlm.names_file import NameFinder
     from codemlm.scoring import Scorer
 
 STDIN = "-"
@@ -94,6 +95,19 @@ def identify_model(folder: Path | None) -> tuple[str, Calibration]:
     manifest = Manifest.read(folder or default_model_path())
     text = json.dumps(manifest.as_json(), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest(), _calibration_of(manifest)
+
+
+def name_finder(isolated: bool) -> NameFinder | None:
+    """What finds the project around a file; None where no file of projects is read."""
+    from codemlm.names_file import NameFinder
+
+    return None if isolated else NameFinder(lambda text: print_note(f"warning: {text}"))
+
+
+def print_note(text: str) -> None:
+    """Prints a line for people to standard error."""
+    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in utf8_path(text))
+    sys.stderr.write(f"{printable}\n")
 
 
 def _calibration_of(manifest: Manifest) -> Calibration:

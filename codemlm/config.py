@@ -137,6 +137,12 @@ class Config:
         env="CODEMLM_OUTPUT_FORMAT",
         of_run=True,
     )
+    adapt: bool = _key(
+        True,
+        FLAG,
+        "Look into the other modules of the project, where `codemlm adapt` has been.",
+        "--adapt",
+    )
     baseline: str | None = _key(
         None,
         PATH,

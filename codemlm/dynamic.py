@@ -205,10 +205,14 @@ class Dynamics:
     @cached_property
     def open_scopes(self) -> frozenset[int]:
         """Scopes that may hold names without bindings."""
+        stars = kind_mask(self.names, ("wildcard_import",))[self.parsed.kinds]
+        return self.dynamic_scopes | frozenset(self.parsed.scopes_of[stars].tolist())
+
+    @cached_property
+    def dynamic_scopes(self) -> frozenset[int]:
+        """The same, without those that only a star import opens."""
         parsed = self.parsed
         found: set[int] = set()
-        stars = kind_mask(self.names, ("wildcard_import",))[parsed.kinds]
-        found.update(parsed.scopes_of[stars].tolist())
         for node, kind in enumerate(parsed.node_kinds):
             if self.names[kind] == "exec_statement":
                 found |= self._exec_statement(node)

@@ -7,6 +7,7 @@
     │   └── ConfigError     a configuration file, or a value of it, that cannot be used
     ├── SourceError         a source file that cannot be read, decoded or parsed
     ├── ModelError          the model is missing, corrupt, or made for another version
+    ├── NamesError          the file of a project's names cannot be used
     ├── CorpusError         a corpus, shard or repository that cannot be used
     └── CheckpointError     a training checkpoint that cannot be read or written
 
@@ -35,6 +36,10 @@ class SourceError(CodemlmError):
 
 class ModelError(CodemlmError):
     """A model that is missing, corrupt, or made for another version of codemlm."""
+
+
+class NamesError(CodemlmError):
+    """The file of a project's names cannot be read or written, or is of another version."""
 
 
 class CorpusError(CodemlmError):

@@ -20,6 +20,8 @@ from codemlm.forms import (
 )
 from codemlm.module_members import unknown_module_members
 from codemlm.nodes import Nodes
+from codemlm.project import Module
+from codemlm.project_members import UnknownProjectMember, unknown_project_members
 from codemlm.reading import Reading
 from codemlm.repetitions import copied_arguments, repeated_conditions, repeated_operands
 from codemlm.rules import (
@@ -37,10 +39,11 @@ from codemlm.rules import (
     UNKNOWN_MEMBER,
     UNKNOWN_MODULE_MEMBER,
 )
+from codemlm.surroundings import Surroundings
 from codemlm.syntax import ParsedFile
 from codemlm.undefined import undefined_names
-from codemlm.unknown_keywords import unknown_keywords
-from codemlm.unknown_members import unknown_members
+from codemlm.unknown_keywords import UnknownKeyword, unknown_keywords
+from codemlm.unknown_members import UnknownMember, unknown_members
 
 CONFIDENCE = {
     UNKNOWN_MEMBER: 0.9,
@@ -82,23 +85,28 @@ class Exact:
             finds likeliest.
         confidence: share of such findings that were right when they were measured; None for
             undefined names, whose share the model's manifest holds.
+        modules: other modules of the project that show it.
     """
 
     rule: str
     says: str
     candidates: tuple[str, ...] | None
     confidence: float | None = None
+    modules: tuple[Module, ...] = ()
 
 
-def exact_findings(parsed: ParsedFile, *, stub: bool = False) -> dict[int, Exact]:
+def exact_findings(
+    parsed: ParsedFile, *, stub: bool = False, around: Surroundings | None = None
+) -> dict[int, Exact]:
     """What the exact rules find in a file, by leaf.
 
     Args:
         parsed: the file.
         stub: whether the file is a stub (``.pyi``), in which order means nothing.
+        around: the project around it; None: nothing is known of it.
     """
     found: dict[int, Exact] = {}
-    reading = Reading(parsed)
+    reading = Reading(parsed, around)
     for name in undefined_names(parsed, stub=stub):
         says = f"`{name.text}` is bound nowhere in reach"
         found[name.leaf] = Exact(UNDEFINED_NAME, says, name.candidates)
@@ -109,18 +117,13 @@ def exact_findings(parsed: ParsedFile, *, stub: bool = False) -> dict[int, Exact
         found.setdefault(form.leaf, Exact(rule, form.says, form.candidates, sure))
     if parsed.has_error:
         return found
-    for member in unknown_members(reading):
-        says = f"`{member.receiver}.{member.text}` is set nowhere in `{member.owner}`"
-        sure = CONFIDENCE[UNKNOWN_MEMBER] if member.is_slip else WITHOUT_OTHER
-        found[member.leaf] = Exact(UNKNOWN_MEMBER, says, member.candidates, sure)
+    found.update(map(_of_member, unknown_members(reading)))
     for part in unknown_module_members(reading):
         says = f"the module `{part.module}` has no `{part.text}`"
         sure = CONFIDENCE[UNKNOWN_MODULE_MEMBER]
         found[part.leaf] = Exact(UNKNOWN_MODULE_MEMBER, says, part.candidates, sure)
-    for keyword in unknown_keywords(reading):
-        says = f"`{keyword.function}` takes no `{keyword.text}`"
-        sure = CONFIDENCE[UNKNOWN_KEYWORD]
-        found[keyword.leaf] = Exact(UNKNOWN_KEYWORD, says, keyword.candidates, sure)
+    found.update(map(_of_project, unknown_project_members(reading)))
+    found.update(map(_of_keyword, unknown_keywords(reading)))
     return found
 
 
@@ -139,3 +142,31 @@ def _forms(reading: Reading) -> Iterator[tuple[str, Form]]:
         COPIED_ARGUMENT: copied_arguments(reading, nodes),
     }
     return ((rule, form) for rule, forms in by_rule.items() for form in forms)
+
+
+def _of_member(member: UnknownMember) -> tuple[int, Exact]:
+    says = f"`{member.receiver}.{member.text}` is set nowhere in `{member.owner}`"
+    if member.modules:
+        says += f", nor in its bases in {_named(member.modules)}"
+    sure = CONFIDENCE[UNKNOWN_MEMBER] if member.is_slip else WITHOUT_OTHER
+    exact = Exact(UNKNOWN_MEMBER, says, member.candidates, sure, member.modules)
+    return member.leaf, exact
+
+
+def _of_project(part: UnknownProjectMember) -> tuple[int, Exact]:
+    says = f"the module `{part.module.name}` has no `{part.text}`"
+    sure = CONFIDENCE[UNKNOWN_MODULE_MEMBER]
+    exact = Exact(UNKNOWN_MODULE_MEMBER, says, part.candidates, sure, (part.module,))
+    return part.leaf, exact
+
+
+def _of_keyword(keyword: UnknownKeyword) -> tuple[int, Exact]:
+    modules = () if keyword.module is None else (keyword.module,)
+    where = f" of {_named(modules)}" if modules else ""
+    says = f"`{keyword.function}`{where} takes no `{keyword.text}`"
+    sure = CONFIDENCE[UNKNOWN_KEYWORD]
+    return keyword.leaf, Exact(UNKNOWN_KEYWORD, says, keyword.candidates, sure, modules)
+
+
+def _named(modules: tuple[Module, ...]) -> str:
+    return ", ".join(f"`{module.name}`" for module in modules)

@@ -11,6 +11,7 @@ from codemlm.confidence import Doubts
 from codemlm.exact import Exact, exact_findings
 from codemlm.recollection import Recollection
 from codemlm.scoring import FileToScore, LeafScore, Scorer
+from codemlm.surroundings import Surroundings
 from codemlm.syntax import ParsedFile
 
 LEAVES_PER_MASKING = 150
@@ -42,6 +43,7 @@ def examine(
     scores: Sequence[LeafScore],
     path: str,
     recollection: Recollection | None = None,
+    around: Surroundings | None = None,
 ) -> Examination:
     """Proposes leaves of a file by the single pass, and verifies them by masking.
 
@@ -53,9 +55,10 @@ def examine(
         scores: of the single pass.
         path: of the file, which tells a stub from a module, and a test from other code.
         recollection: of earlier versions of the file.
+        around: the project around the file; None: nothing is known of it.
     """
     limit = max(LEAST_MASKINGS, len(scores) // LEAVES_PER_MASKING)
-    exact = exact_findings(parsed, stub=path.endswith(".pyi"))
+    exact = exact_findings(parsed, stub=path.endswith(".pyi"), around=around)
     doubts = Doubts(
         Context(parsed, scorer.common),
         scores,

@@ -81,7 +81,10 @@ class Explainer:
         if isinstance(result, Failure):
             raise SourceError(f"{result.path}: {result.reason}: {result.detail}")
         scores = scorer.score([self.file])[0]
-        self.known = examine(scorer, self.calibration, parsed, self.file, scores, source.path)
+        self.known = examine(
+            *(scorer, self.calibration, parsed, self.file, scores, source.path),
+            around=scanner.around(source.path, parsed),
+        )
         self._views = masked_views(self.known.doubts, self.known.masked)
         self._judge()
         self._reported = {(f.rule, f.leaf) for f in result.findings}

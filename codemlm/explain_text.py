@@ -139,6 +139,8 @@ def _features(one: Explanation, verdict: Verdict) -> Iterator[Text | str]:
             "an exact rule found it: it is the precision that such findings were measured "
             "to have, less where a file has many"
         )
+        if verdict.finding.rests_on:
+            yield f"it rests on {', '.join(map(visible, verdict.finding.rests_on))}"
         return
     stage = "masked leaves" if verdict.finding.verified else "leaves"
     yield _title(f"What makes the confidence, in nats, beside the other {stage} of the file")

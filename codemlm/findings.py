@@ -79,6 +79,7 @@ class Finding:
         other: the second place of a swap.
         verified: whether masking looked at it too.
         function: dotted name of the classes and functions around it; empty at the top.
+        rests_on: files of the project's other modules that show it, from its root.
     """
 
     rule: str
@@ -95,6 +96,7 @@ class Finding:
     other: Span | None = None
     verified: bool = False
     function: str = ""
+    rests_on: tuple[str, ...] = ()
 
 
 def judge(
@@ -293,6 +295,7 @@ def _certain(
         edits=edits_of(parsed, leaf, suggestions[0].text) if suggestions else (),
         message=f"{exact.says}{meant}",
         verified=True,
+        rests_on=tuple(dict.fromkeys(module.path for module in exact.modules if module.path)),
     )
 
 

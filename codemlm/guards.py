@@ -17,6 +17,28 @@ _SILENCED = re.compile(
 _SUPPRESSES = re.compile(rb"with\b[^\n]*\b(?:suppress|raises|assertRaises\w*)\b")
 
 
+_MAY_NOT_RUN = frozenset({"try_statement", "if_statement", "with_statement", "while_statement"})
+_IMPORT_SILENCED = re.compile(
+    rb"#.*(?:type:\s*ignore|pyright:\s*ignore|noqa(?!:)|no-name-in-module|import-error|E0611|E0401)"
+)
+
+
+def is_guarded_import(parsed: ParsedFile, leaf: int) -> bool:
+    """Whether an import is tried, stands under a condition, or a comment tells linters of it."""
+    start = int(parsed.starts[leaf])
+    end = parsed.source.find(b"\n", start)
+    if _IMPORT_SILENCED.search(parsed.source, start, end if end >= 0 else len(parsed.source)):
+        return True
+    names = node_type_names(parsed.language)
+    for node in ancestors(parsed, leaf):
+        kind = names[parsed.node_kinds[node]]
+        if kind == "function_definition":
+            return False
+        if kind in _MAY_NOT_RUN:
+            return True
+    return False
+
+
 def is_guarded(parsed: ParsedFile, leaf: int) -> bool:
     """Whether code around the leaf catches what it may raise, or a comment tells linters of it."""
     start = int(parsed.starts[leaf])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
-
+from codemlm.interfaces import OF_MODULE
 from codemlm.scopes import Bindings, ancestors, lookup_order
 from codemlm.syntax import ParsedFile, node_type_names
 from codemlm.types import Role
 
-_FROM = re.compile(rb"from\s+([\w.]+)\s+import\b")
+_FROM = re.compile(rb"from\b\s*(\.*\s*[\w.]*?)\s*\bimport\b")
 _ALIASED = re.compile(rb"([\w.]+)\s+as\s+\w+\Z")
 _STATEMENTS = frozenset({"import_statement", "import_from_statement", "future_import_statement"})
 
@@ -35,6 +34,15 @@ class Imports:
         Returns:
             A dotted name; "" if anything but one import may have bound it, or a relative one.
         """
+        target = self.target(scope, text)
+        return "" if target.startswith(".") else target.replace(OF_MODULE, ".")
+
+    def target(self, scope: int, text: int) -> str:
+        """The same, with what tells modules from names in them: ``os``, ``os:path``, ``.util:row``.
+
+        Returns:
+            "" if anything but one import may have bound it.
+        """
         holder = self.bindings.holder(lookup_order(self.parsed, scope), text)
         if holder < 0 or text in self.bindings.declared:
             return ""
@@ -49,7 +57,7 @@ class Imports:
         return found.pop() if len(found) == 1 else ""
 
     def _of_leaf(self, leaf: int) -> str:
-        """The dotted name that an import binds to its leaf ``leaf``, "" for a relative one."""
+        """The target that an import binds to its leaf ``leaf``; "" if it cannot be told."""
         parsed, path = self.parsed, self.parsed.text(leaf)
         statement = -1
         for node in ancestors(parsed, leaf):
@@ -64,14 +72,13 @@ class Imports:
             return ""
         if self.names[parsed.node_kinds[statement]] == "import_statement":
             return path
-        source = _FROM.match(self._source(statement))
-        return f"{source[1].decode()}.{path}" if source else ""
+        base = self.base_of(statement)
+        return f"{base}{OF_MODULE}{path}" if base else ""
+
+    def base_of(self, statement: int) -> str:
+        """The module that an ``import from`` statement names; "" if it cannot be told."""
+        found = _FROM.match(self._source(statement))
+        return b"".join(found[1].split()).decode() if found else ""
 
     def _source(self, node: int) -> bytes:
         return self.parsed.source[self.parsed.node_starts[node] : self.parsed.node_ends[node]]
-
-    def modules(self) -> frozenset[str]:
-        """First parts of all absolute imports of the file."""
-        parsed = self.parsed
-        leaves = np.flatnonzero(parsed.roles == Role.IMPORT).tolist()
-        return frozenset(self._of_leaf(leaf).partition(".")[0] for leaf in leaves)

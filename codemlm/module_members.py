@@ -17,6 +17,7 @@ from codemlm.guards import is_guarded
 from codemlm.reading import Reading, are_alike, by_likeness
 from codemlm.scopes import role_table
 from codemlm.stdlib_names import module_names
+from codemlm.syntax import ParsedFile
 from codemlm.types import Role
 
 _MEMBERS = role_table(frozenset({Role.ATTRIBUTE, Role.METHOD}))
@@ -65,7 +66,12 @@ class UnknownModuleMember:
 
 def unknown_module_members(reading: Reading) -> list[UnknownModuleMember]:
     """Every certainly unknown member of a standard module in a file, in source order."""
-    parsed = reading.parsed
+    leaves = imported_members(reading.parsed)
+    return list(_Search(reading, leaves).run()) if len(leaves) else []
+
+
+def imported_members(parsed: ParsedFile) -> np.ndarray:
+    """Members of names that the file imports somewhere: the leaf after each first dot."""
     imported = parsed.roles == Role.IMPORT
     ids = np.unique(parsed.text_ids[imported])
     leaves = np.flatnonzero(_MEMBERS[parsed.roles])
@@ -73,8 +79,17 @@ def unknown_module_members(reading: Reading) -> list[UnknownModuleMember]:
     heads = leaves - 2
     plain = np.isin(parsed.text_ids[heads], ids) & (parsed.ends[heads] + 1 == parsed.starts[leaves])
     plain &= np.isin(parsed.roles[heads], (Role.READ, Role.TYPE, Role.CALL))
-    leaves = leaves[plain]
-    return list(_Search(reading, leaves).run()) if len(leaves) else []
+    found: np.ndarray = leaves[plain]
+    return found
+
+
+def next_member(parsed: ParsedFile, leaf: int) -> int:
+    """The member that is taken of the member ``leaf``; -1 if none is."""
+    after = leaf + 2
+    if after >= len(parsed) or not _MEMBERS[parsed.roles[after]]:
+        return -1
+    dotted = parsed.text(leaf + 1) == "." and parsed.ends[leaf] + 1 == parsed.starts[after]
+    return after if dotted else -1
 
 
 class _Search:
@@ -99,6 +114,9 @@ class _Search:
             texts = {self.parsed.text(leaf) for leaf in leaves}
             if len(texts) > max(1, known[module]) or module in _OFTEN_SHADOWED:
                 continue  # a module of the project has the name
+            around = self.reading.around
+            if around is not None and around.shadows(module.partition(".")[0]):
+                continue
             for leaf in leaves:
                 if self.parsed.text(leaf) in self.reading.mentioned or is_guarded(
                     self.parsed, leaf
@@ -121,10 +139,8 @@ class _Search:
             while module and module_names(module):
                 yield leaf, module
                 module = f"{module}.{parsed.text(leaf)}"
-                leaf += 2
-                if leaf >= len(parsed) or not _MEMBERS[parsed.roles[leaf]]:
-                    break
-                if parsed.text(leaf - 1) != "." or parsed.ends[leaf - 2] + 1 != parsed.starts[leaf]:
+                leaf = next_member(parsed, leaf)
+                if leaf < 0:
                     break
 
     def _is_known(self, leaf: int, module: str) -> bool:

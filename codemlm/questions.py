@@ -36,7 +36,7 @@ _FORMAT = click.option(
 @click.command("explain", cls=Command, context_settings={"ignore_unknown_options": True})
 @click.argument("place", metavar="FILE:LINE[:COL]")
 @_FORMAT
-@config_options("model", "threads", "min-confidence", "select", "ignore", "baseline")
+@config_options("model", "threads", "min-confidence", "select", "ignore", "baseline", "adapt")
 @OUTPUT_OPTIONS
 @STDIN_OPTION
 def explain_command(**given: Any) -> int:
@@ -150,17 +150,19 @@ def _explainer(read: SourceFile, given: dict[str, Any]) -> Explainer:
 
     files = config_request(given).files()
     settings = files.of_file(read.path)
-    scanner = _scanner(files.of_folder(".").config, settings.config, read.path)
+    of_run, isolated = files.of_folder(".").config, given["isolated"]
+    scanner = _scanner(of_run, settings.config, read.path, isolated=isolated)
     left_out = Discovery(files.walk_rules).leaves_out(read.path)
     return Explainer(scanner, read, settings, left_out=left_out)
 
 
-def _scanner(of_run: Config, of_file: Config, path: str) -> Scanner:
+def _scanner(of_run: Config, of_file: Config, path: str, *, isolated: bool) -> Scanner:
     from codemlm.scanner import Scanner, ScanOptions
 
     threads = of_run.threads or default_threads()
     scorer, calibration = commands.load_model(of_run.model_folder, threads)
-    return Scanner(scorer, calibration, ScanOptions.of(of_file, path))
+    names = commands.name_finder(isolated)
+    return Scanner(scorer, calibration, ScanOptions.of(of_file, path), names=names)
 
 
 def _leaves(explainer: Explainer, path: str, line: int, column: int | None) -> list[int]:

@@ -10,7 +10,9 @@ import numpy as np
 from codemlm.classes import Classes
 from codemlm.imports import Imports
 from codemlm.scopes import Bindings, evaluation_scopes
+from codemlm.signatures import Signatures
 from codemlm.similarity import is_near_spelling, similarity
+from codemlm.surroundings import Surroundings
 from codemlm.syntax import ParsedFile
 from codemlm.types import Role
 
@@ -25,10 +27,12 @@ class Reading:
 
     Args:
         parsed: the file.
+        around: the project around it; None: nothing is known of it.
     """
 
-    def __init__(self, parsed: ParsedFile) -> None:
+    def __init__(self, parsed: ParsedFile, around: Surroundings | None = None) -> None:
         self.parsed = parsed
+        self.around = around
 
     @cached_property
     def bindings(self) -> Bindings:
@@ -43,7 +47,12 @@ class Reading:
     @cached_property
     def classes(self) -> Classes:
         """Its classes, and what their objects hold."""
-        return Classes(self.parsed, self.bindings, self.imports)
+        return Classes(self.parsed, self.bindings, self.imports, self.around)
+
+    @cached_property
+    def signatures(self) -> Signatures:
+        """What its functions take."""
+        return Signatures(self.parsed)
 
     @cached_property
     def scopes(self) -> np.ndarray:

@@ -137,6 +137,8 @@ def finding_record(path: str, index: LineIndex, finding: Finding) -> dict[str, A
     }
     if finding.other is not None:
         record["other"] = place(index, finding.other)
+    if finding.rests_on:
+        record["rests_on"] = list(finding.rests_on)
     return record
 
 

@@ -264,7 +264,8 @@ _RULES = (
         "The line raises AttributeError as soon as it runs. In a branch that is seldom taken, such "
         "as the handling of an error, that is when it hurts most.",
         "Only members of `self` and `cls`, and only in classes whose bases all stand in the file, "
-        "or in the standard library. A class that looks up its members itself, or whose file sets "
+        "in the standard library, or, where `codemlm adapt` has been, in other modules of the "
+        "project. A class that looks up its members itself, or whose file sets "
         "them by name (`setattr`, `__dict__`), may have any. Where no other member is likely to "
         "have been meant, only classes with a constructor count, without subclasses in the file "
         "and without anything abstract: others may be parts of a class in another file.",
@@ -272,19 +273,23 @@ _RULES = (
     Rule(
         UNKNOWN_MODULE_MEMBER,
         "unknown-module-member",
-        "The module of the standard library has no such member, in any version of Python.",
+        "The module of the standard library, or of the project where `codemlm adapt` has been, has "
+        "no such member.",
         ("os.join(folder, name)", "os.path.join(folder, name)"),
         None,
         "The line raises AttributeError as soon as it runs. In a branch that is seldom taken, such "
         "as the handling of an error, that is when it hurts most.",
-        "Names that some version of Python from 2.7 on has, on any platform, are not reported, "
-        "even if yours has not. Nor is what a file may have put into a module itself, or a module "
-        "of the project that may have the same name.",
+        "Names of the standard library that some version of Python from 2.7 on has, on any "
+        "platform, are not reported, even if yours has not. Nor is what a file may have put into a "
+        "module itself, or a module of the project that may have the same name. Modules of the "
+        "project that may hold names which do not show (`__getattr__`, `globals()`, a star import "
+        "of another distribution) may have any; imports that are tried, or stand under a "
+        "condition, may fail.",
     ),
     Rule(
         UNKNOWN_KEYWORD,
         "unknown-keyword",
-        "The function, which the file defines, takes no such keyword argument.",
+        "The function, which the file or its project defines, takes no such keyword argument.",
         (
             "def load(path, size): ...\nload(path, sise=3)",
             "def load(path, size): ...\nload(path, size=3)",
@@ -292,8 +297,9 @@ _RULES = (
         None,
         "The call raises TypeError as soon as it runs. In a branch that is seldom taken, such as "
         "the handling of an error, that is when it hurts most.",
-        "Only functions, methods of `self` and classes that the file defines once, without a "
-        "decorator and without `**`.",
+        "Only functions, methods of `self` and classes that the file, or, where `codemlm adapt` "
+        "has been, another module of the project defines once, without a decorator and without "
+        "`**`.",
     ),
     Rule(
         FOREIGN_SUPER,

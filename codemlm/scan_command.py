@@ -116,7 +116,8 @@ def _scan_once(request: ScanRequest, model: _Model) -> int:
 
     options = _options_by_path(files, debug=request.debug)
     with opened(request.output_file) as out, model.cache() as cache:
-        scanner = Scanner(model.scorer, model.calibration, options, cache=cache)
+        names = commands.name_finder(request.config.isolated)
+        scanner = Scanner(model.scorer, model.calibration, options, cache=cache, names=names)
         settings = Settings(
             out,
             color=wants_color(request.color, out),

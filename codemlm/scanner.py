@@ -19,19 +19,23 @@ from codemlm.filters import ALL_FILTERS, FILTERS, Filter
 from codemlm.findings import Finding, judge, least_by_default
 from codemlm.generated import is_generated
 from codemlm.injection import Sites
+from codemlm.interface_reader import interface_of
+from codemlm.interfaces import Interface
 from codemlm.languages import PYTHON, language_for_path
+from codemlm.names_file import NameFinder
 from codemlm.notebooks import Cell, is_notebook, read_notebook
 from codemlm.positions import LineIndex
 from codemlm.pragmas import Pragmas, pragmas_of
 from codemlm.recall import StoringScorer
 from codemlm.recollection import Recollection
+from codemlm.results import FileResult
 from codemlm.rules import UNUSED_PRAGMA
 from codemlm.scopes import enclosing_function
 from codemlm.scoring import FileToScore, Scorer
 from codemlm.selection import ScanOptions
 from codemlm.source import Failure, Reason, SourceFile, read_source
+from codemlm.surroundings import Surroundings
 from codemlm.syntax import ParsedFile, parse
-from codemlm.types import Span
 from codemlm.units import encode_with_texts
 from codemlm.votes import most_votes, outvoted
 
@@ -44,71 +48,6 @@ NOTEBOOK_BYTES = 20
 """A notebook may be so many times as large as a source file: outputs are most of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileResult:
-    """A file that was read.
-
-    Attributes:
-        path: as the user would write it.
-        source: the UTF-8 text that spans refer to.
-        findings: reported ones, most confident first.
-        num_errors: places that did not parse; nothing inside them is judged.
-        num_silenced: findings that a pragma silenced.
-        is_generated: whether the file was passed over because a tool wrote it; see there.
-        held_back: counts of findings that are not reported, by reason.
-        cells: of a notebook, whose source is that of all its code cells.
-        cell: number of the one cell that this is the result of; see ``parts``.
-    """
-
-    path: str
-    source: bytes
-    findings: tuple[Finding, ...] = ()
-    num_errors: int = 0
-    num_silenced: int = 0
-    is_generated: bool = False
-    held_back: tuple[tuple[str, int], ...] = ()
-    cells: tuple[Cell, ...] = ()
-    cell: int | None = None
-
-    @property
-    def label(self) -> str:
-        """The path for people, with the cell if it is one."""
-        return self.path if self.cell is None else f"{self.path}:cell {self.cell}"
-
-    def keep(self, reason: str, findings: Sequence[Finding]) -> FileResult:
-        """This result with only some of its findings; the others are held back for ``reason``."""
-        count = len(self.findings) - len(findings)
-        if not count:
-            return self
-        held_back = (*self.held_back, (reason, count))
-        return replace(self, findings=tuple(findings), held_back=held_back)
-
-    def parts(self) -> Iterator[FileResult]:
-        """This result; or of a notebook one for each cell that has findings."""
-        if not self.cells:
-            yield self
-        for cell in self.cells:
-            inside = [f for f in self.findings if cell.start <= f.span.start < cell.end]
-            if inside:
-                source = self.source[cell.start : cell.end]
-                found = tuple(_moved(finding, -cell.start) for finding in inside)
-                yield replace(self, source=source, findings=found, cells=(), cell=cell.number)
-
-
-def _moved(finding: Finding, by: int) -> Finding:
-    """A finding with all its places moved."""
-
-    def move(span: Span) -> Span:
-        return Span(span.start + by, span.end + by)
-
-    return replace(
-        finding,
-        span=move(finding.span),
-        edits=tuple((move(span), text) for span, text in finding.edits),
-        other=None if finding.other is None else move(finding.other),
-    )
-
-
 @dataclass(slots=True)
 class _Work:
     """A file on its way through the model.
@@ -119,6 +58,7 @@ class _Work:
         parsed: the file; None if what is known of it is enough.
         known: what is known of it.
         key: of the file in the cache; empty without one.
+        around: the project around it.
     """
 
     result: FileResult
@@ -126,6 +66,7 @@ class _Work:
     parsed: ParsedFile | None
     known: Sequence[Finding] | None = None
     key: bytes = b""
+    around: Surroundings | None = None
 
 
 class Scanner:
@@ -137,6 +78,7 @@ class Scanner:
         options: what is reported; a function of the path where that differs from file to file.
         filters: what is no finding, whatever the model says.
         cache: what was found before; left alone unless every filter is on, as it was then.
+        names: finds the project around a file; None: files are looked at one by one.
 
     Attributes:
         recollection: of earlier versions of the one text that is scanned; None: it is another.
@@ -149,12 +91,14 @@ class Scanner:
         options: ScanOptions | Callable[[str], ScanOptions] | None = None,
         filters: Sequence[Filter] = ALL_FILTERS,
         cache: Cache | None = None,
+        names: NameFinder | None = None,
     ) -> None:
         self.calibration = calibration
         self.options = options or ScanOptions()
         self.filters = tuple(filters)
         self.recollection: Recollection | None = None
         self.cache = cache if self.filters == ALL_FILTERS else None
+        self.names = names
         self._scorer = self._with_memory(scorer) if isinstance(scorer, Scorer) else scorer
 
     @property
@@ -175,6 +119,12 @@ class Scanner:
     def options_of(self, path: str) -> ScanOptions:
         """What is reported of a file."""
         return self.options if isinstance(self.options, ScanOptions) else self.options(path)
+
+    def around(self, path: str, parsed: ParsedFile) -> Surroundings | None:
+        """The project around a file, if it is known and counts."""
+        if self.names is None or not self.options_of(path).adapt:
+            return None
+        return self.names.around(path, lambda: interface_of(parsed))
 
     def scan(
         self, targets: Iterable[Target | SourceFile | Failure]
@@ -199,7 +149,7 @@ class Scanner:
     def scan_parsed(self, path: str, parsed: ParsedFile) -> FileResult | Failure:
         """The result of one text that was parsed already."""
         result = FileResult(path, parsed.source, num_errors=len(parsed.error_spans))
-        work = _Work(result, pragmas_of(parsed), parsed)
+        work = _Work(result, pragmas_of(parsed), parsed, around=self.around(path, parsed))
         if work.pragmas.whole_file:
             return work.result
         found = self._find([work])[id(work)]
@@ -219,10 +169,15 @@ class Scanner:
             floors: least confidence of what is of interest in each; none: everything is.
         """
         paths, floors = paths or [""] * len(parsed), floors or [0.0] * len(parsed)
-        return [found for found, _ in self._judged(parsed, paths, floors)]
+        around = [self.around(path, one) for path, one in zip(paths, parsed, strict=True)]
+        return [found for found, _ in self._judged(parsed, paths, floors, around)]
 
     def _judged(
-        self, parsed: Sequence[ParsedFile], paths: Sequence[str], floors: Sequence[float]
+        self,
+        parsed: Sequence[ParsedFile],
+        paths: Sequence[str],
+        floors: Sequence[float],
+        arounds: Sequence[Surroundings | None],
     ) -> list[tuple[list[Finding], tuple[Context, FileToScore]]]:
         """Findings of files, with what was made of each to find them."""
         if not parsed:
@@ -233,12 +188,13 @@ class Scanner:
         scores = self.scorer.score(files)
         filters = [one for one in self.filters if one in FILTERS]
         judged = []
-        for one, file, of_file, path, floor in zip(
-            parsed, files, scores, paths, floors, strict=True
+        for one, file, of_file, path, floor, around in zip(
+            parsed, files, scores, paths, floors, arounds, strict=True
         ):
             known = examine(
                 *(self.scorer, self.calibration, one, file, of_file, path),
                 recollection=self.recollection,
+                around=around,
             )
             doubts = known.doubts
             found = judge(doubts, known.masked, known.exact, self.calibration, filters, floor)
@@ -292,16 +248,28 @@ class Scanner:
             result = FileResult(file.path, source, cells=cells)
             key = b""
             if self.cache is not None:
-                key = self.cache.key(source, file.path)
-                known = self.cache.get(key, self._floor(file.path))
+                key, known = self._known(file.path, source)
                 if known is not None and self._is_enough(file.path, known):
                     result = replace(result, num_errors=known.num_errors)
                     return _Work(result, Pragmas(list(known.pragmas)), None, known.findings)
             parsed = parse(source, language_for_path(file.path) or PYTHON)
             result = replace(result, num_errors=len(parsed.error_spans))
-            return _Work(result, pragmas_of(parsed), parsed, key=key)
+            around = self.around(file.path, parsed)
+            return _Work(result, pragmas_of(parsed), parsed, key=key, around=around)
         except Exception as error:  # noqa: BLE001  # one bad file must not stop the others
             return self._failure(file.path, error)
+
+    def _known(self, path: str, source: bytes) -> tuple[bytes, Judged | None]:
+        """The key of a text in the cache, and what is known of it and still holds."""
+        assert self.cache is not None
+        around = None
+        if self.names is not None and self.options_of(path).adapt:
+            around = self.names.around(path, Interface)  # of the file itself nothing is asked
+        key = self.cache.key(source, path, "" if around is None else around.place)
+        known = self.cache.get(key, self._floor(path))
+        if known is not None and around is not None and not around.holds(known.trace):
+            return key, None
+        return key, known
 
     def _floor(self, path: str) -> float:
         """Confidence of findings that matter in a file: unused pragmas are told by half as much."""
@@ -348,14 +316,17 @@ class Scanner:
         if self.cache is not None:
             pragmas = tuple(work.pragmas.found)
             stood = tuple(self._is_reported(path, f) for f in kept)
-            self.cache.put(work.key, Judged(floor, work.result.num_errors, kept, stood, pragmas))
+            trace = () if work.around is None else work.around.trace
+            judged = Judged(floor, work.result.num_errors, kept, stood, pragmas, trace)
+            self.cache.put(work.key, judged)
         return kept
 
     def _standing(self, works: Sequence[_Work]) -> list[list[Finding]]:
         """Findings of files, without those that would be reported and do not stand."""
         paths = [work.result.path for work in works]
         parsed = [work.parsed for work in works if work.parsed is not None]
-        judged = self._judged(parsed, paths, [self._least_of_interest(path) for path in paths])
+        floors = [self._least_of_interest(path) for path in paths]
+        judged = self._judged(parsed, paths, floors, [work.around for work in works])
         reported = [
             (one, [f for f in found if self._is_reported(path, f)][: most_votes(one)])
             for one, path, (found, _) in zip(parsed, paths, judged, strict=True)

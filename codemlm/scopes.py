@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from codemlm.syntax import ParsedFile, node_type_names
-from codemlm.types import BINDING_ROLES, Role
+from codemlm.types import BINDING_ROLES, VARIABLE_ROLES, Role
 
 _ROLES = 32
 _MAX_PATTERN_DEPTH = 8
@@ -53,6 +53,7 @@ def kind_mask(names: list[str], kinds: Iterable[str]) -> np.ndarray:
 
 
 _BINDS = role_table(BINDING_ROLES - {Role.UPDATE})
+_LOOKED_UP = role_table(VARIABLE_ROLES)
 
 
 def lookup_order(parsed: ParsedFile, scope: int) -> tuple[int, ...]:
@@ -325,6 +326,19 @@ class Bindings:
             int(parsed.parent_nodes[leaf]) == node and parsed.text(leaf) == token
             for leaf in range(low, read)
         )
+
+
+def reads_of(parsed: ParsedFile, leaf: int) -> list[int]:
+    """Leaves that read the name that a leaf binds, wherever in the file."""
+    bindings, text = Bindings(parsed), int(parsed.text_ids[leaf])
+    holder = next(i for i in range(len(parsed.scopes)) if leaf in bindings.of(i, text))
+    scopes = evaluation_scopes(parsed)
+    same = np.flatnonzero((parsed.text_ids == text) & _LOOKED_UP[parsed.roles])
+    return [
+        one
+        for one in same.tolist()
+        if bindings.holder(lookup_order(parsed, int(scopes[one])), text) == holder
+    ]
 
 
 _HEADER_LEAVES = 4  # `async def name`: a lambda has no name among its first leaves

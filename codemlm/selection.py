@@ -18,6 +18,7 @@ class ScanOptions:
         rule_confidence: the same by rule prefix; the longest that fits a rule decides.
         select, ignore: prefixes of rule codes; the longest that fits a rule decides.
         never: prefixes of rules that are not reported, whatever is selected.
+        adapt: whether the other modules of the project count, where `codemlm adapt` has been.
         include_generated: whether discovered files that tools wrote are scanned.
         max_bytes: size above which files are left out.
         debug: whether an internal error is raised instead of reported as the file's failure.
@@ -28,6 +29,7 @@ class ScanOptions:
     select: tuple[str, ...] = ("",)
     ignore: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
+    adapt: bool = True
     include_generated: bool = False
     max_bytes: int = MAX_BYTES
     debug: bool = False
@@ -42,6 +44,7 @@ class ScanOptions:
             select=(*config.select, *config.extend_select),
             ignore=config.ignore,
             never=config.ignored_in(path),
+            adapt=config.adapt,
             include_generated=config.include_generated,
             max_bytes=config.max_bytes,
             debug=debug,

@@ -12,7 +12,7 @@ import numpy as np
 from codemlm.alternatives import FLOOR, Context
 from codemlm.injection import KIND_OF_ROLE, Kind, operator_kind
 from codemlm.rules import ADDED_PREFIX, CODE_OF_KIND, MISSING_PREFIX
-from codemlm.scopes import role_table
+from codemlm.scopes import reads_of, role_table
 from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative, LeafScore
 from codemlm.similarity import is_near_spelling, similarity
 from codemlm.syntax import ParsedFile
@@ -269,6 +269,10 @@ def edits_of(parsed: ParsedFile, leaf: int, text: str) -> tuple[tuple[Span, byte
         return ((Span(int(parsed.starts[leaf - 2]), span.start), b""),)
     if is_prefixed(parsed, leaf, text):
         return ((Span(span.start, span.start), text.encode()[: -len(span)]),)
+    if parsed.roles[leaf] == Role.IMPORT:  # what reads the name changes with it
+        leaves = sorted((leaf, *reads_of(parsed, leaf)))
+        spans = (Span(int(parsed.starts[one]), int(parsed.ends[one])) for one in leaves)
+        return tuple((one, text.encode()) for one in spans)
     return ((span, text.encode()),)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from codemlm.guards import is_guarded
+from codemlm.project import ClassAt, Module
 from codemlm.reading import Reading, are_alike, by_likeness
 from codemlm.scopes import lookup_order, role_table
 from codemlm.similarity import is_near_spelling
@@ -26,6 +27,8 @@ MAX_CANDIDATES = 32
 _LONG = 8
 _PARTIAL = re.compile("mixin|base|abstract|interface", re.IGNORECASE)
 """Names of classes that others complete."""
+_HIDDEN = re.compile(r"(?:_\w+)?__")
+"""Members that are private to a class, and how others get at them: `_Base__name`."""
 _MOST_UNKNOWN = 2
 """Different unknown members of a class: where there are more, it is a mixin."""
 
@@ -42,6 +45,7 @@ class UnknownMember:
         candidates: members that may have been meant, most similar ones first; the member's own
             text stands for the bare name, without ``self``.
         is_slip: whether it is seen what was meant; else the class seems whole, and lacks it.
+        modules: other modules of the project that the class's bases stand in.
     """
 
     leaf: int
@@ -50,6 +54,7 @@ class UnknownMember:
     owner: str
     candidates: tuple[str, ...]
     is_slip: bool
+    modules: tuple[Module, ...] = ()
 
 
 def unknown_members(reading: Reading) -> list[UnknownMember]:
@@ -102,6 +107,10 @@ class _Search:
         unknown = [leaf for leaf in leaves if not self._is_known(leaf, doubtful)]
         if not unknown or len({parsed.text(leaf) for leaf in unknown}) > _MOST_UNKNOWN:
             return
+        ancestry = self.classes.ancestry(scope)
+        foreign = [] if ancestry is None else list(ancestry.foreign.values())
+        unknown = self._without_given(self.classes.name_of(scope), unknown, foreign)
+        modules = tuple(dict.fromkeys(one.module for one in foreign))
         held = {name for name in members if not name.startswith("__")}
         for leaf in unknown:
             text = parsed.text(leaf)
@@ -111,7 +120,24 @@ class _Search:
             if is_slip or self._is_whole(scope):
                 candidates = (*bare, *near[:MAX_CANDIDATES])
                 owner = self.classes.name_of(scope)
-                yield UnknownMember(leaf, text, parsed.text(leaf - 2), owner, candidates, is_slip)
+                receiver = parsed.text(leaf - 2)
+                yield UnknownMember(leaf, text, receiver, owner, candidates, is_slip, modules)
+
+    def _without_given(self, owner: str, unknown: list[int], foreign: list[ClassAt]) -> list[int]:
+        """Those that no other module of the project may give the class, or its subclasses.
+
+        What is all in one file counts as given only by modules that import it, or its module.
+        """
+        around = self.reading.around
+        if around is None:
+            return unknown
+        if any(map(around.is_opened, (owner, *(one.name for one in foreign)))):
+            return []
+        known = around.heirs(owner) or frozenset()
+        texts = {self.parsed.text(leaf) for leaf in unknown}
+        beside = () if foreign else (owner, around.name)
+        gone = {text for text in texts if text in known or around.is_given(text, *beside)}
+        return [leaf for leaf in unknown if self.parsed.text(leaf) not in gone]
 
     def _is_whole(self, scope: int) -> bool:
         """Whether no other class is needed to make objects of a class."""
@@ -135,6 +161,6 @@ class _Search:
 
     def _is_known(self, leaf: int, known: frozenset[str]) -> bool:
         text = self.parsed.text(leaf)
-        if text in known or text.startswith("__") or is_guarded(self.parsed, leaf):
+        if text in known or _HIDDEN.match(text) or is_guarded(self.parsed, leaf):
             return True
         return self.parsed.text(leaf - 2) == "cls" and hasattr(type, text)

@@ -24,7 +24,9 @@ from codemlm.evaluation.run import Evaluation
 from codemlm.filters import ALL_FILTERS
 from codemlm.findings import Finding, judge
 from codemlm.generated import is_generated
+from codemlm.interface_reader import interface_of
 from codemlm.languages import PYTHON, language_for_path
+from codemlm.names_file import NameFinder
 from codemlm.notebooks import is_notebook
 from codemlm.positions import LineIndex
 from codemlm.pragmas import Pragmas, pragmas_of
@@ -170,6 +172,7 @@ class RepositoryJudge:
         options_of: what is reported of each file.
         per_file: bugs for each file.
         seed: of the bugs.
+        names: finds the project around a file; None: nothing is known of any.
     """
 
     def __init__(
@@ -180,12 +183,14 @@ class RepositoryJudge:
         *,
         per_file: int,
         seed: int,
+        names: NameFinder | None = None,
     ) -> None:
         self.scorer = scorer
         self.calibration = calibration
         self.options_of = options_of
         self.per_file = per_file
         self.seed = seed
+        self.names = names
         self._evaluation = Evaluation(scorer, calibration)
 
     def judged(self, path: str, parsed: ParsedFile) -> JudgedFile:
@@ -236,7 +241,11 @@ class RepositoryJudge:
         options: ScanOptions,
     ) -> tuple[list[Finding], LeafScores]:
         """What could be reported, and the scores of the leaves that were masked."""
-        doubts, masked, exact = self._evaluation.doubts(parsed, path, file, scores, known)
+        around = None
+        if self.names is not None and options.adapt:
+            around = self.names.around(path, lambda: interface_of(parsed))
+        evaluation = self._evaluation
+        doubts, masked, exact = evaluation.doubts(parsed, path, file, scores, known, around)
         found = judge(doubts, masked, exact, self.calibration)
         wanted = [f for f in found if options.wants(f.rule)]
         return [f for f in wanted if f.confidence >= _least(options, f.rule)], masked

@@ -45,6 +45,7 @@ from codemlm.exact import Exact, exact_findings
 from codemlm.examination import LEAST_MASKINGS, LEAVES_PER_MASKING
 from codemlm.findings import Finding, judge
 from codemlm.scoring import FileToScore
+from codemlm.surroundings import Surroundings
 from codemlm.syntax import ParsedFile
 
 B = TypeVar("B", bound=Mistake)
@@ -232,6 +233,7 @@ class Evaluation:
         file: FileToScore,
         scores: LeafScores,
         known: LeafScores,
+        around: Surroundings | None = None,
     ) -> tuple[Doubts, LeafScores, dict[int, Exact]]:
         """What `judge` makes findings of: doubts, leaves that a scan masks, exact findings.
 
@@ -241,10 +243,11 @@ class Evaluation:
             file: the same, encoded.
             scores: of the single pass.
             known: scores of leaves that were masked alone already.
+            around: the project around the file; None: nothing is known of it.
         """
         ordered = [scores[leaf] for leaf in sorted(scores)]
         limit = max(LEAST_MASKINGS, len(ordered) // LEAVES_PER_MASKING)
-        exact = exact_findings(parsed, stub=path.endswith(".pyi"))
+        exact = exact_findings(parsed, stub=path.endswith(".pyi"), around=around)
         doubts = Doubts(
             Context(parsed, self.scorer.common),
             ordered,

@@ -84,6 +84,7 @@ class Analyst:
         path_of: file system path of a URI.
         folder_of: workspace folder of a path, None outside.
         tell: called with a unit when its result is there.
+        warn: called with what is wrong, in words, though scans go on.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Analyst:
         path_of: Callable[[str], str | None],
         folder_of: Callable[[str], str | None],
         tell: Callable[[Known], None],
+        warn: Callable[[str], None],
     ) -> None:
         self.store = store
         self.worker, self.asker = worker, asker
@@ -110,6 +112,7 @@ class Analyst:
         self._path_of = path_of
         self._folder_of = folder_of
         self._tell = tell
+        self._warn = warn
         self._units: dict[str, _Unit] = {}
 
     def changed(self, unit: str, *, at_once: bool = False) -> None:
@@ -353,6 +356,8 @@ class Analyst:
 
     def _finish(self, state: _Unit, known: Known) -> None:
         state.known = known
+        while self.models.notes:
+            self._warn(self.models.notes.pop(0))
         _answer(state, known)
         self._tell(known)
 

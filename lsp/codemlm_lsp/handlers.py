@@ -10,6 +10,7 @@ from lsprotocol import types
 from pygls.uris import from_fs_path
 
 from codemlm.config_files import OWN_FILE, SHARED_FILE
+from codemlm.names_file import FOLDER, NAME
 from codemlm.types import Span
 from codemlm_lsp.actions import FIX_ALL, actions_for
 from codemlm_lsp.analysis import Known
@@ -75,6 +76,7 @@ async def initialized(ls: CodemlmServer, params: types.InitializedParams) -> Non
                 types.FileSystemWatcher(glob_pattern="**/*.{py,pyi}"),
                 types.FileSystemWatcher(glob_pattern="**/{codemlm,pyproject}.toml"),
                 types.FileSystemWatcher(glob_pattern="**/*baseline*.json"),
+                types.FileSystemWatcher(glob_pattern=f"**/{FOLDER}/{NAME}"),
             ]
         )
         wanted.append((types.WORKSPACE_DID_CHANGE_WATCHED_FILES, options))
@@ -135,7 +137,7 @@ async def folders_changed(ls: CodemlmServer, params: types.DidChangeWorkspaceFol
 async def files_changed(ls: CodemlmServer, params: types.DidChangeWatchedFilesParams) -> None:
     """Scans files again that changed on disk and whose findings are on show."""
     names = {PurePath(path_of(change.uri) or "").name for change in params.changes}
-    if names & {OWN_FILE, SHARED_FILE}:
+    if names & {OWN_FILE, SHARED_FILE, NAME}:
         ls.read_config_again()
     elif ls.analyst.baselines.paths & {path_of(change.uri) for change in params.changes}:
         ls.analyst.restart()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from codemlm import commands
 from codemlm.cache import Cache, code_fingerprint, default_folder
 from codemlm.config import Config
+from codemlm.names_file import NameFinder
 from codemlm.scanner import Scanner, ScanOptions
 from codemlm.scoring import LeafModel, Scorer
 from codemlm.terminal import default_threads
@@ -25,9 +26,15 @@ BATCH_WINDOWS = 2
 
 
 class Models:
-    """Loaded models, one for each folder and number of threads."""
+    """Loaded models, one for each folder and number of threads.
+
+    Attributes:
+        notes: what is wrong with files of names, not told yet.
+    """
 
     def __init__(self) -> None:
+        self.notes: list[str] = []
+        self._names = NameFinder(self.notes.append)
         self._lock = threading.Lock()
         self._loaded: dict[tuple[Path | None, int], tuple[Scorer, Calibration]] = {}
         self._caches: dict[tuple[str, Path | None], Cache] = {}
@@ -46,7 +53,8 @@ class Models:
                 self._loaded[key] = (scorer, calibration)
                 gc.collect()
                 gc.freeze()  # a model's tables need not be walked through again and again
-            return Scanner(*self._loaded[key], ScanOptions.of(config, path))
+            options = ScanOptions.of(config, path)
+            return Scanner(*self._loaded[key], options, names=self._names)
 
     def cache(self, config: Config) -> Cache | None:
         """The store of what was found in files, the command line's; for the worker's thread alone.

@@ -108,6 +108,7 @@ class CodemlmServer(LanguageServer):
             path_of=path_of,
             folder_of=self.folder_of,
             tell=self.publish,
+            warn=lambda text: self.tell_once(types.MessageType.Warning, f"codemlm: {text}"),
         )
         self.files = Workspace(self)
         self._configs: dict[str | None, ConfigFiles] = {}

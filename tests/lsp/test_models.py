@@ -60,6 +60,7 @@ async def test_a_model_that_is_replaced_while_it_is_loaded_is_not_used() -> None
         path_of=lambda _: None,
         folder_of=lambda _: None,
         tell=lambda _: None,
+        warn=lambda _: None,
     )
     models = analyst.models = Changing()
     models.analyst = analyst

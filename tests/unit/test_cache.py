@@ -43,8 +43,10 @@ FINDING = Finding(
     other=Span(3, 4),
     verified=True,
     function="A.f",
+    rests_on=("pkg/é.py",),
 )
-JUDGED = Judged(0.01, 2, (FINDING,), (True,), (Pragma(5, Span(6, 7), 9, 1, ("", "CM1")),))
+PRAGMA = Pragma(5, Span(6, 7), 9, 1, ("", "CM1"))
+JUDGED = Judged(0.01, 2, (FINDING,), (True,), (PRAGMA,), ((("kind", "pkg/é"), "module"),))
 
 
 def opened(folder: Path, model: str = "m") -> Cache:
@@ -89,9 +91,10 @@ def test_keys_tell_apart_what_findings_depend_on(tmp_path: Path) -> None:
         one.key(b"text", "a.pyi"),
         one.key(b"ytext", "a.p"),
         one.key(b"text", "\udcff.py"),
+        one.key(b"text", "a.py", "/project\na.py"),
         other.key(b"text", "a.py"),
     }
-    assert len(keys) == 6
+    assert len(keys) == 7
     assert module.code_fingerprint() == module.code_fingerprint()
 
 
