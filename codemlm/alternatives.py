@@ -71,8 +71,9 @@ class Context:
     def signature(self, leaf: int, alternatives: Sequence[Alternative]) -> Hashable:
         """All that decides what is possible at the leaf, besides the alternatives themselves.
 
-        Whatever ``possible`` looks at has to be in it: the same alternatives with an equal
-        signature are given the same answer, whatever else was edited in the file.
+        Whatever ``possible`` looks at has to be in it, and in the outlines of ``recollection``: the
+        same alternatives with an equal signature are given the same answer, whatever else was
+        edited in the file.
         """
         place = _Place(self, leaf)
         role, shown, members = place.role, place.shown, self.members

@@ -64,6 +64,9 @@ class Recollection:
         found: list[Possible] = []
         outlines = _outlines(context, scores, self._numbers.of)
         for score, outline in zip(scores, outlines, strict=True):
+            if not score.alternatives:  # all empty tuples are one: nothing tells scores apart
+                found.append(fresh(context, score))
+                continue
             seen = self._now.get(outline) or self._before.get(outline)
             if seen is None:
                 seen = self._by_signature(context, score)
@@ -74,8 +77,6 @@ class Recollection:
     def _by_signature(self, context: Context, score: LeafScore) -> _Seen:
         # The alternatives are known by identity, which they keep while they are remembered here.
         alternatives = score.alternatives
-        if not alternatives:
-            return alternatives, fresh(context, score)
         key = (id(alternatives), context.signature(score.leaf, alternatives))
         seen = self._signed.get(key)
         if seen is None:
