@@ -114,14 +114,15 @@ class _Search:
             texts = {self.parsed.text(leaf) for leaf in leaves}
             if len(texts) > max(1, known[module]) or module in _OFTEN_SHADOWED:
                 continue  # a module of the project has the name
-            around = self.reading.around
-            if around is not None and around.shadows(module.partition(".")[0]):
+            top, around = module.partition(".")[0], self.reading.around
+            if around is not None and around.shadows(top):
                 continue
             for leaf in leaves:
-                if self.parsed.text(leaf) in self.reading.mentioned or is_guarded(
-                    self.parsed, leaf
-                ):
+                text = self.parsed.text(leaf)
+                if text in self.reading.mentioned or is_guarded(self.parsed, leaf):
                     continue
+                if around is not None and around.is_given(text, top):
+                    continue  # another module puts it there
                 found = self._found(leaf, module)
                 if found.alike or (known[module] and not self._may_be_patched):
                     yield found

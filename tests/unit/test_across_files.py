@@ -360,6 +360,14 @@ def test_a_module_of_the_project_may_shadow_one_of_the_standard_library(tmp_path
     assert says(tmp_path, "a.py") == []
 
 
+def test_other_modules_may_give_the_standard_library_names(tmp_path: Path) -> None:
+    source = "import string\nstring.digits, string.ascii\n"
+    adapt(tmp_path, {"a.py": source, "b.py": "def f(x): x.ascii = 1\n"})
+    assert says(tmp_path, "a.py") == ["the module `string` has no `ascii`"]
+    adapt(tmp_path, {"b.py": "import string\nstring.ascii = 1\n"})
+    assert says(tmp_path, "a.py") == []
+
+
 # -- members of classes ----------------------------------------------------------------------------
 
 BASE = """
