@@ -176,8 +176,8 @@ class Document:
         line, column = self.place
         if "\n" in text:
             self.place = (line + 1, self.margin)
-            for judged, (row, at) in self.hovered.items():
-                self.hovered[judged] = (row + (row >= line), at)
+            for judged, (row, character) in self.hovered.items():
+                self.hovered[judged] = (row + (row >= line), character)
         else:
             self.place = (line, column + len(text))
         return self.version

@@ -8,7 +8,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from codemlm.fragments import Fragments
+from codemlm.fragments import Fragment, Fragments, Key
 from codemlm.syntax import ParsedFile, parse
 
 from .fakes import SAMPLE
@@ -70,7 +70,12 @@ def test_a_parse_with_known_parts_is_one_without(seed: int) -> None:
 def test_what_stays_the_same_is_not_walked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     fragments, new = Fragments(), list[bytes]()
     put = fragments.put
-    monkeypatch.setattr(fragments, "put", lambda key, one: (new.append(key[3]), put(key, one)))
+
+    def note(key: Key, one: Fragment) -> None:
+        new.append(key[3])
+        put(key, one)
+
+    monkeypatch.setattr(fragments, "put", note)
     parse(SOURCE.encode(), fragments=fragments)
     assert len(new) > 5
     new.clear()
