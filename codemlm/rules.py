@@ -273,8 +273,7 @@ _RULES = (
     Rule(
         UNKNOWN_MODULE_MEMBER,
         "unknown-module-member",
-        "The module of the standard library, or of the project where `codemlm adapt` has been, has "
-        "no such member.",
+        "The module, of the standard library or of an adapted project, has no such member.",
         ("os.join(folder, name)", "os.path.join(folder, name)"),
         None,
         "The line raises AttributeError as soon as it runs. In a branch that is seldom taken, such "
@@ -349,8 +348,7 @@ _RULES = (
     Rule(
         REPEATED_CONDITION,
         "repeated-condition",
-        "An `elif` has the condition of an earlier branch, or both branches of a conditional "
-        "expression are the same.",
+        "A branch has the condition of an earlier one, or two branches give the same.",
         (
             "if kind == ROW: ...\nelif kind == ROW: ...",
             "if kind == ROW: ...\nelif kind == COLUMN: ...",
@@ -396,15 +394,16 @@ _RULES = (
     Rule(
         COPIED_ARGUMENT,
         "copied-argument",
-        "Two keywords are given the same value, and nothing reads the variable that is named after "
-        "one of them.",
+        "Two keywords get the same value, and nothing reads the variable that has one's name.",
         (
             "def crop(lower, upper): return box(lower=lower, upper=lower)",
             "def crop(lower, upper): return box(lower=lower, upper=upper)",
         ),
         None,
-        "The line was copied, and one name was not changed.",
-        "Only where a function around the call binds the variable.",
+        "The line was copied, and one name was not changed; both values mostly have the same type, "
+        "so that nothing fails.",
+        "Only where a function around the call binds the variable. A value that two keywords are "
+        "meant to share is reported too, where that variable was left over for another reason.",
     ),
     Rule(
         UNUSED_PRAGMA,

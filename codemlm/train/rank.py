@@ -259,7 +259,10 @@ def rank_folder(
     made = dataclasses.replace(calibration, ranker=ranker, notes=notes)
     seen = manifest.repositories
     if seen is not None:
-        seen = {**seen, "calibration": sorted({*seen.get("calibration", ()), *choices.repositories})}
+        seen = {
+            **seen,
+            "calibration": sorted({*seen.get("calibration", ()), *choices.repositories}),
+        }
     dataclasses.replace(manifest, calibration=made.as_json(), repositories=seen).write(model)
     return (
         f"{model / MANIFEST}: right answer first at {figures['before']:.1%} of "
