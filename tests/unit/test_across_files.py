@@ -265,7 +265,7 @@ LAYOUTS: list[tuple[dict[str, str], str, str, list[str]]] = [
     ({"one/pkg/__init__.py": "", "one/pkg/util.py": UTIL}, "one/tests/test_a.py", "pkg", []),
     ({"one/zmq/__init__.py": "", "one/zmq/util.py": UTIL}, "one/zmq/a.py", "zmq", []),
     ({"one/util.py": UTIL}, "one/b.py", "", [NO.replace("pkg.", "")]),
-    ({"one/util.py": UTIL}, "one/util.py", "", []),
+    ({"util.py": UTIL, "pkg/__init__.py": "", "pkg/util.py": ""}, "pkg/a.py", "", []),
     ({"pkg/util.py": UTIL, "src/pkg/util.py": UTIL}, "a.py", "pkg", []),  # either may be meant
     ({"json/__init__.py": "", "json/util.py": UTIL}, "a.py", "json", []),
     ({"one/pkg/__init__.py": "", "one/pkg/util.py": UTIL}, "two/a.py", "pkg", []),
@@ -314,6 +314,20 @@ def test_a_star_import_of_something_unknown_leaves_everything_open(tmp_path: Pat
     assert says(tmp_path, "a.py", "import pkg\npkg.joni, pkg.join") == [
         "the module `pkg` has no `joni`"
     ]
+
+
+def test_an_open_module_may_have_anything(tmp_path: Path) -> None:
+    files = {"util.py": UTIL, "a.py": "import util\nutil.prase_row\n"}
+    adapt(tmp_path, files)
+    assert says(tmp_path, "a.py") == [NO.replace("pkg.", "")]
+    adapt(tmp_path, {"util.py": UTIL + "globals()[x] = 1\n"})
+    assert says(tmp_path, "a.py") == []
+
+
+def test_a_script_of_the_name_that_it_imports_does_not_import_itself(tmp_path: Path) -> None:
+    adapt(tmp_path, {"one/zmq.py": "import zmq\nzmq.NOBLOCK\n", "one/b.py": "import zmq\nzmq.go\n"})
+    assert says(tmp_path, "one/zmq.py") == []
+    assert says(tmp_path, "one/b.py") == ["the module `zmq` has no `go`"]
 
 
 def test_modules_that_import_each_other(tmp_path: Path) -> None:
@@ -413,6 +427,7 @@ def test_members_of_classes_with_bases_elsewhere(
         BASE + "class Other: pass\nBase = Other\n",
         BASE.replace("self.name = name", "self.name = name; setattr(self, x, 1)"),
         BASE + "for n in x: setattr(Base, n, 1)\n",
+        BASE + "Base.__bases__ += (Other,)\n",
         BASE.replace("class Base:", "@register\nclass Base:"),
         BASE.replace("self.name = name", "self.name = self.naem = name"),
         BASE.replace("def render", "def __getattr__(self, name): pass\n    def render"),
@@ -443,6 +458,13 @@ def test_members_that_other_modules_may_give(tmp_path: Path, other: str) -> None
     alone = "class A:\n    def __init__(self): self.name = 1\n    def f(self): return self.naem\n"
     assert len(exact_findings(parse(alone.encode()))) == 1
     assert says(tmp_path, "pkg/a.py", alone) == []
+
+
+def test_what_was_written_down_of_the_file_itself_does_not_count(tmp_path: Path) -> None:
+    source = "from .base import Base\n" + A
+    adapt(tmp_path, {**CLASSES, "pkg/a.py": source + "class B(A):\n    naem = 1\nx.naem = 1\n"})
+    assert says(tmp_path, "pkg/a.py") == []
+    assert says(tmp_path, "pkg/a.py", source) == [SET_NOWHERE]
 
 
 def test_a_class_all_in_one_file_gets_members_of_modules_that_know_it(tmp_path: Path) -> None:
