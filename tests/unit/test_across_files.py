@@ -462,7 +462,10 @@ def test_members_that_other_modules_may_give(tmp_path: Path, other: str) -> None
 
 def test_what_was_written_down_of_the_file_itself_does_not_count(tmp_path: Path) -> None:
     source = "from .base import Base\n" + A
-    adapt(tmp_path, {**CLASSES, "pkg/a.py": source + "class B(A):\n    naem = 1\nx.naem = 1\n"})
+    adapt(
+        tmp_path,
+        {**CLASSES, "pkg/a.py": source + "class B(A):\n    naem = 1\ndef f(x): x.naem = 1\n"},
+    )
     assert says(tmp_path, "pkg/a.py") == []
     assert says(tmp_path, "pkg/a.py", source) == [SET_NOWHERE]
 
