@@ -3,7 +3,7 @@
 The trees are fitted on some repositories, the logistic functions of their margins on others, so
 that a confidence is a measured probability on code never seen, with one mistake in so many lines.
 The default threshold is the confidence that clean code exceeds no more often than an alert budget
-allows; findings of exact rules count by the share of them that are no mistakes.
+allows.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class FitSettings:
 
     Attributes:
         lines_per_bug: lines of code in which one mistake is assumed.
-        budget: false alarms in 1,000 lines of clean code that the default threshold allows;
-            what exact rules get wrong is part of it.
+        budget: false alarms of the model in 1,000 lines of clean code that the default threshold
+            allows; what exact rules get wrong comes on top, whatever the threshold.
         emphasis: how many times more mistakes count while trees grow; their margins are mapped to
             probabilities afterwards.
         penalty: of the logistic functions' slopes.
@@ -50,7 +50,7 @@ class FitSettings:
     """
 
     lines_per_bug: float = 800.0
-    budget: float = 0.03
+    budget: float = 0.01
     emphasis: float = 10.0
     penalty: float = 0.1
     stages: int = 1
@@ -172,9 +172,9 @@ def fit(train: Rows, held_out: Rows, settings: FitSettings) -> Calibration:
     if settings.stages == 1:  # both by trees that have not seen the rows: the more, the steadier
         seen = made.probabilities(single.intercept + single.slope * of_single.margins)
         every = np.append(seen, confidence)
-        threshold = _threshold(merged([train, held_out]), every, made.undefined, settings)
+        threshold = _threshold(merged([train, held_out]), every, settings)
     else:
-        threshold = _threshold(held_out, confidence, made.undefined, settings)
+        threshold = _threshold(held_out, confidence, settings)
     notes = _notes(train, held_out, confidence, threshold, made.undefined, settings)
     notes["gains"] = {
         name: dict(list(fitted.gains.items())[:_LISTED]) for name, fitted in found.items()
@@ -208,13 +208,10 @@ def _false_alarms(rows: Rows, undefined: float, threshold: float = 0.0) -> float
     return float((1.0 - _clean_exact(rows, undefined, threshold)).sum())
 
 
-def _threshold(
-    rows: Rows, confidence: np.ndarray, undefined: float, settings: FitSettings
-) -> float:
+def _threshold(rows: Rows, confidence: np.ndarray, settings: FitSettings) -> float:
     clean = rows.kind == CLEAN
     alarms = np.repeat(confidence[clean], rows.weight[clean].astype(np.int64))
-    allowed = settings.budget * float(rows.lines.sum()) / 1000 - _false_alarms(rows, undefined)
-    return threshold_for(alarms, max(allowed, 0.0))
+    return threshold_for(alarms, settings.budget * float(rows.lines.sum()) / 1000)
 
 
 def _notes(

@@ -87,7 +87,7 @@ def rank_command(model: Path, pairs: tuple[Path, ...], workers: int) -> None:
     help="Of other repositories, to fit confidence and threshold to; can be repeated.",
 )
 @click.option("--version", help="Of the model, which confidence belongs to; default: as it was.")
-@click.option("--budget", default=0.03, show_default=True, help="Alarms in 1,000 clean lines.")
+@click.option("--budget", default=0.01, show_default=True, help="Alarms in 1,000 clean lines.")
 @click.option("--lines-per-bug", default=800.0, show_default=True, help="How rare mistakes are.")
 @click.option(
     "--stages",
