@@ -8,6 +8,7 @@ caller picks a threshold.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -60,6 +61,7 @@ LEAST_AGAINST_GATE = 0.5
 """Least confidence, by default, of findings that the gate contradicts."""
 LEAST_AMONG_TWINS = 0.75
 """Least confidence, by default, where a name is to be put in the place of its twin."""
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_a-zA-Z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +193,21 @@ def are_twins(first: str, second: str) -> bool:
     """
     if first == second:
         return False
-    shorter, longer = sorted((first, second), key=len)
-    return shorter.replace("_", "") == longer.replace("_", "") or longer in (
-        shorter + "s",
-        shorter + "es",
-    )
+    if first.replace("_", "") == second.replace("_", ""):
+        return True
+    words, others = _words(first), _words(second)
+    return len(words) == len(others) and all(map(_is_plural_of, words, others))
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name: `RowsView` has `Rows` and `View`."""
+    return _WORDS.findall(name)
+
+
+def _is_plural_of(one: str, other: str) -> bool:
+    """Whether two words are the same, or one of them is the plural of the other."""
+    shorter, longer = sorted((one, other), key=len)
+    return longer.startswith(shorter) and longer[len(shorter) :].lower() in ("", "s", "es")
 
 
 def settle(
