@@ -78,9 +78,15 @@ def test_a_closed_pipe_is_no_error_for_help() -> None:
     assert (process.returncode, stderr) == (cli.PIPE_CLOSED, b"")
 
 
+def listen_to_interrupts() -> None:
+    """Background jobs of a script ignore them, and so would what the tests start there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupt_is_quiet(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(BUG)
-    process = start("scan", "-", stdin=subprocess.PIPE, cwd=tmp_path, env={"FAKE_READY": "1"})
+    settings: dict[str, Any] = {"stdin": subprocess.PIPE, "preexec_fn": listen_to_interrupts}
+    process = start("scan", "-", cwd=tmp_path, env={"FAKE_READY": "1"}, **settings)
     with process:
         assert process.stderr is not None
         assert process.stderr.readline() == b"ready\n"
