@@ -12,10 +12,8 @@ from itertools import combinations, pairwise
 from codemlm.forms import Form
 from codemlm.nodes import Nodes
 from codemlm.reading import Reading
-from codemlm.scopes import role_table
-from codemlm.types import BINDING_ROLES, Role
+from codemlm.types import Role
 
-_BINDS = role_table(BINDING_ROLES)
 _ON_PURPOSE = ("swap", "rever", "inver", "flip", "mirror", "transpos", "symmetr", "opposite")
 """Parts of names of functions that are called with their arguments the other way round."""
 _LEAST_LEAVES = 5
@@ -83,8 +81,7 @@ def _function(reading: Reading, nodes: Nodes, call: int, callee: int) -> int:
     parsed, start = reading.parsed, nodes.leaves(call).start
     is_bare = start == callee
     is_own = start == callee - 2 and parsed.text(start) in parsed.language.self_names
-    same = (parsed.text_ids == parsed.text_ids[callee]) & _BINDS[parsed.roles]
-    bound = same.nonzero()[0].tolist()
+    bound = reading.binders(callee).tolist()
     if not (is_bare or is_own) or len(bound) != 1 or parsed.roles[bound[0]] != Role.DEFINITION:
         return -1
     leaf: int = bound[0]
@@ -99,12 +96,7 @@ def _is_meant(nodes: Nodes, call: int, definition: int) -> bool:
     function = int(parsed.parent_nodes[definition])
     if nodes.leaves(call).start in nodes.leaves(function):
         return True
-    names = [parsed.text(definition)]
-    node = call
-    while node >= 0:
-        if nodes.kind(node) == "function_definition":
-            names += [parsed.text(n) for n in nodes.own(node) if parsed.roles[n] == Role.DEFINITION]
-        node = parsed.node_parents[node]
+    names = [parsed.text(definition), *nodes.functions_around(call)]
     return any(part in name.lower() for name in names for part in _ON_PURPOSE)
 
 

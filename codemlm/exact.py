@@ -134,7 +134,7 @@ def _forms(reading: Reading) -> Iterator[tuple[str, Form]]:
     """What the rules of forms find, each with its code."""
     nodes = Nodes(reading.parsed)
     by_rule = {
-        FOREIGN_SUPER: foreign_supers(reading),
+        FOREIGN_SUPER: foreign_supers(reading, nodes),
         LITERAL_IDENTITY: literal_identities(nodes),
         RAISED_VALUE: raised_values(nodes),
         REPEATED_OPERAND: repeated_operands(nodes),

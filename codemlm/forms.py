@@ -17,12 +17,11 @@ from codemlm.guards import is_guarded
 from codemlm.nodes import Nodes
 from codemlm.reading import Reading
 from codemlm.scopes import role_table
-from codemlm.types import BINDING_ROLES, Role
+from codemlm.types import Role
 
 _LITERALS = frozenset({"string", "integer", "float"})
 _DISPLAYS = frozenset({"list", "dictionary", "set", "tuple", "concatenated_string"})
 _CLASSES = role_table(frozenset({Role.DEFINITION, Role.IMPORT}))
-_BINDS = role_table(BINDING_ROLES)
 _OPPOSITE = {"and": "or", "or": "and", "is": "is not", "is not": "is"}
 
 
@@ -43,7 +42,7 @@ class Form:
     is_doubtful: bool = False
 
 
-def foreign_supers(reading: Reading) -> Iterator[Form]:
+def foreign_supers(reading: Reading, nodes: Nodes) -> Iterator[Form]:
     """``super(Other, self)`` in a class of another name: a copied line, or a renamed class."""
     parsed = reading.parsed
     if "super" not in parsed.texts:
@@ -58,14 +57,14 @@ def foreign_supers(reading: Reading) -> Iterator[Form]:
             continue
         owner = _class_around(reading, leaf)
         if owner and parsed.text(leaf) != owner and _is_class(reading, leaf):
-            skipped = parsed.text(leaf) in ancestors_of(reading, owner)
+            skipped = parsed.text(leaf) in _ancestors_of(nodes, owner)
             says = f"`super` of another class than `{owner}`"
             yield Form(leaf, says, (owner,), is_doubtful=skipped)
 
 
-def ancestors_of(reading: Reading, name: str) -> set[str]:
+def _ancestors_of(nodes: Nodes, name: str) -> set[str]:
     """Names in the headers of the file's classes from one class up: its bases, and theirs."""
-    parsed, nodes = reading.parsed, Nodes(reading.parsed)
+    parsed = nodes.parsed
     headers: dict[str, set[str]] = {}
     for node in nodes.of_kind("class_definition"):
         own = nodes.own(node)  # `class`, its name, `:`
@@ -89,9 +88,8 @@ def _class_around(reading: Reading, leaf: int) -> str:
 
 def _is_class(reading: Reading, leaf: int) -> bool:
     """Whether a name may be a class: nothing binds it but a definition or an import."""
-    parsed = reading.parsed
-    same = (parsed.text_ids == parsed.text_ids[leaf]) & _BINDS[parsed.roles]
-    return bool(same.any()) and bool(_CLASSES[parsed.roles[same]].all())
+    bound = reading.binders(leaf)
+    return len(bound) > 0 and bool(_CLASSES[reading.parsed.roles[bound]].all())
 
 
 def literal_identities(nodes: Nodes) -> Iterator[Form]:
@@ -156,19 +154,12 @@ def _is_target(nodes: Nodes, leaves: range) -> bool:
 
 def _in_test(nodes: Nodes, node: int) -> bool:
     """Whether a node is in a function whose name says that it tests."""
-    parsed = nodes.parsed
-    while node >= 0:
-        if nodes.kind(node) == "function_definition":
-            name = next((n for n in nodes.own(node) if parsed.roles[n] == Role.DEFINITION), -1)
-            if name >= 0 and parsed.text(name).startswith("test"):
-                return True
-        node = parsed.node_parents[node]
-    return False
+    return any(name.startswith("test") for name in nodes.functions_around(node))
 
 
 def contradictions(nodes: Nodes) -> Iterator[Form]:
     """Conditions that are always true or false, or read a member of what is None there."""
-    for operator, chain in nodes.chains():
+    for operator, chain in nodes.chains:
         yield from _of_none(nodes, chain, operator)
         yield from _of_constants(nodes, chain, operator)
 
@@ -226,7 +217,7 @@ def _of_constants(nodes: Nodes, chain: list[tuple[range, int]], operator: str) -
     """``x != 1 or x != 2`` is always true, ``x == 1 and x == 2`` never."""
     parsed = nodes.parsed
     wanted = "!=" if operator == "or" else "=="
-    seen: dict[tuple[int, ...], dict[tuple[int, ...], int]] = defaultdict(dict)
+    seen: dict[tuple[int, ...], set[tuple[int, ...]]] = defaultdict(set)
     before = -1
     for leaves, after in chain:
         found = _comparison(nodes, leaves)
@@ -237,7 +228,7 @@ def _of_constants(nodes: Nodes, chain: list[tuple[range, int]], operator: str) -
                 if values and nodes.texts(found.right) not in values and before >= 0:
                     always = "always" if operator == "or" else "never"
                     yield Form(before, f"this is {always} true", (_OPPOSITE[operator],))
-                values[nodes.texts(found.right)] = found.operator
+                values.add(nodes.texts(found.right))
         before = after
 
 

@@ -64,6 +64,15 @@ class Nodes:
         found: list[int] = self._order[low:high].tolist()
         return found
 
+    def functions_around(self, node: int) -> Iterator[str]:
+        """Names of the functions that a node is in, itself among them, innermost first."""
+        parsed = self.parsed
+        while node >= 0:
+            if self.kind(node) == "function_definition":
+                own = self.own(node)
+                yield from (parsed.text(n) for n in own if parsed.roles[n] == Role.DEFINITION)
+            node = parsed.node_parents[node]
+
     def operators(self, node: int) -> list[int]:
         """The operators of a comparison or of a boolean expression, in source order."""
         return self._operators.get(node, [])
@@ -93,12 +102,15 @@ class Nodes:
             start = operator + 1
         yield range(start, whole.stop), -1
 
-    def chains(self) -> Iterator[tuple[str, list[tuple[range, int]]]]:
+    @cached_property
+    def chains(self) -> list[tuple[str, list[tuple[range, int]]]]:
         """Every chain of ``and`` or of ``or``: its operator, and its operands as `operands` has."""
+        found = []
         for node in self.of_kind("boolean_operator"):
             operator, around = self.operator(node), self.parsed.node_parents[node]
             if self.kind(around) != "boolean_operator" or self.operator(around) != operator:
-                yield operator, list(self._chained(node, operator))
+                found.append((operator, list(self._chained(node, operator))))
+        return found
 
     def _chained(self, node: int, operator: str) -> Iterator[tuple[range, int]]:
         for leaves, after in self.operands(node):

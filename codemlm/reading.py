@@ -9,13 +9,14 @@ import numpy as np
 
 from codemlm.classes import Classes
 from codemlm.imports import Imports
-from codemlm.scopes import Bindings, evaluation_scopes
+from codemlm.scopes import Bindings, evaluation_scopes, role_table
 from codemlm.signatures import Signatures
 from codemlm.similarity import is_near_spelling, similarity
 from codemlm.surroundings import Surroundings
 from codemlm.syntax import ParsedFile
-from codemlm.types import Role
+from codemlm.types import BINDING_ROLES, Role
 
+_BINDS = role_table(BINDING_ROLES)
 _ALIKE = 0.7
 """Similarity from which a member may be another one misspelt."""
 _LONGEST_MENTION = 200
@@ -63,6 +64,12 @@ class Reading:
     def stored(self) -> np.ndarray:
         """Text ids of members that it sets, of whatever object, without repetition."""
         return np.unique(self.parsed.text_ids[self.parsed.roles == Role.ATTRIBUTE_BINDING])
+
+    def binders(self, leaf: int) -> np.ndarray:
+        """Leaves anywhere in the file that bind a leaf's text, in source order: int64 (N,)."""
+        parsed = self.parsed
+        same = parsed.text_ids == parsed.text_ids[leaf]
+        return np.flatnonzero(same & _BINDS[parsed.roles])
 
     @cached_property
     def mentioned(self) -> frozenset[str]:

@@ -36,7 +36,7 @@ def repeated_operands(nodes: Nodes) -> Iterator[Form]:
         known = parsed.text(between) in _ORDERS or _is_certain(nodes, left)
         if leaf >= 0 and known and not _is_asserted(nodes, node):
             yield Form(leaf, "both operands are the same", None)
-    for operator, chain in nodes.chains():
+    for operator, chain in nodes.chains:
         seen: list[range] = []
         for leaves, _ in chain:
             leaf = _last_name(nodes, leaves)
