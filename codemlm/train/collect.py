@@ -8,11 +8,9 @@ they are asked for. The rows are those that a scan makes (`codemlm.confidence`).
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +29,7 @@ from codemlm.fixes import FixPair
 from codemlm.manifest import MANIFEST, Manifest
 from codemlm.scoring import FileToScore
 from codemlm.syntax import ParsedFile, parse
+from codemlm.train.pool import mapped
 from codemlm.train.rows import BESIDE, CLEAN, WRONG, Part, Rows, joined
 from codemlm.train.scorers import load_scorer
 from codemlm.types import Span
@@ -251,23 +250,8 @@ def collect(
     Raises:
         UsageError: if no file gives rows.
     """
-    if workers == 1:
-        made = collector()
-        results: Iterator[Part | None] = (run_job(made, job) for job in jobs)
-        return joined(_told(results, len(jobs), progress))
-    context = get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start, (collector,)) as pool:
-        return joined(_told(pool.map(_run, jobs), len(jobs), progress))
-
-
-def _told(
-    results: Iterable[Part | None], total: int, progress: Callable[[int, int], None] | None
-) -> Iterator[Part]:
-    for done, part in enumerate(results, 1):
-        if progress is not None:
-            progress(done, total)
-        if part is not None:
-            yield part
+    parts = mapped(collector, run_job, jobs, workers=workers, progress=progress)
+    return joined(part for part in parts if part is not None)
 
 
 def run_job(collector: Collector, job: _Job) -> Part | None:
@@ -284,17 +268,6 @@ def run_job(collector: Collector, job: _Job) -> Part | None:
     injected = inject([file], per_file=job.per_file, least=0, seed=job.seed)
     owner, name, path = job.name.split("/", 2)
     return collector.part(f"{owner}/{name}", path, file.parsed, injected, INJECTED_WEIGHT)
-
-
-_OF_WORKER: list[Collector] = []
-
-
-def _start(collector: Callable[[], Collector]) -> None:
-    _OF_WORKER.append(collector())
-
-
-def _run(job: _Job) -> Part | None:
-    return run_job(_OF_WORKER[0], job)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +28,7 @@ from codemlm.manifest import MANIFEST, Manifest
 from codemlm.ranking import RANK_FEATURES, rank_rows
 from codemlm.syntax import ParsedFile, parse
 from codemlm.train.boost import from_lightgbm, pruned, rounded
+from codemlm.train.pool import mapped
 from codemlm.train.scorers import load_scorer
 
 _FOLDS = 5
@@ -106,30 +105,9 @@ def collect_choices(
         chosen = plan(path, limit=None, max_lines=max_lines, masked=(0, 0), seed=0)
         groups += [tuple(group) for group in chosen.groups()]
     found = Choices()
-    if workers == 1:
-        scorer = load()
-        for done, group in enumerate(groups, 1):
-            found.add(_of_file(scorer, group))
-            if progress is not None:
-                progress(done, len(groups))
-        return found
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (load,)) as pool:
-        for done, choices in enumerate(pool.map(_run, groups), 1):
-            found.add(choices)
-            if progress is not None:
-                progress(done, len(groups))
+    for choices in mapped(load, _of_file, groups, workers=workers, progress=progress):
+        found.add(choices)
     return found
-
-
-_OF_WORKER: list[WindowScorer] = []
-
-
-def _start(load: Callable[[], WindowScorer]) -> None:
-    _OF_WORKER.append(load())
-
-
-def _run(group: tuple[FixPair, ...]) -> Choices:
-    return _of_file(_OF_WORKER[0], group)
 
 
 def _of_file(scorer: WindowScorer, group: Sequence[FixPair]) -> Choices:
