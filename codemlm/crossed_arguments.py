@@ -27,7 +27,7 @@ def crossed_arguments(reading: Reading, nodes: Nodes) -> Iterator[Form]:
     parsed = reading.parsed
     defined = set(parsed.text_ids[parsed.roles == Role.DEFINITION].tolist())
     for call in nodes.of_kind("call"):
-        arguments = _arguments(nodes, call)
+        arguments = nodes.arguments(call)
         callee = arguments.start - 1
         if len(arguments) < _LEAST_LEAVES or int(parsed.text_ids[callee]) not in defined:
             continue
@@ -47,15 +47,6 @@ def crossed_arguments(reading: Reading, nodes: Nodes) -> Iterator[Form]:
                 says = f"`{name}` takes `{texts[1]}` before `{texts[0]}`"
                 yield Form(one, says, (texts[1],))
                 yield Form(other, says, (texts[0],))
-
-
-def _arguments(nodes: Nodes, call: int) -> range:
-    """The leaves of a call's arguments, with the parentheses; empty if there are none."""
-    leaves = nodes.leaves(call)
-    node = int(nodes.parsed.parent_nodes[leaves[-1]])
-    if nodes.kind(node) != "argument_list" or nodes.parsed.node_parents[node] != call:
-        return range(0)
-    return nodes.leaves(node)
 
 
 def _plain(nodes: Nodes, arguments: range) -> dict[int, int]:

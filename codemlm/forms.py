@@ -139,7 +139,7 @@ def comparison_statements(nodes: Nodes) -> Iterator[Form]:
         left = range(nodes.leaves(node).start, own[0])
         if parsed.text(own[0]) != "==" or nodes.leaves(statement) != nodes.leaves(node):
             continue
-        if not _is_target(nodes, left) or is_guarded(parsed, own[0]) or _in_test(nodes, node):
+        if not _is_target(nodes, left) or is_guarded(parsed, own[0]) or is_in_test(nodes, node):
             continue
         yield Form(own[0], "a comparison as a statement does nothing", ("=",))
 
@@ -152,7 +152,7 @@ def _is_target(nodes: Nodes, leaves: range) -> bool:
     return nodes.kind(nodes.node_of(leaves)) in ("attribute", "subscript")
 
 
-def _in_test(nodes: Nodes, node: int) -> bool:
+def is_in_test(nodes: Nodes, node: int) -> bool:
     """Whether a node is in a function whose name says that it tests."""
     return any(name.startswith("test") for name in nodes.functions_around(node))
 
@@ -165,7 +165,7 @@ def contradictions(nodes: Nodes) -> Iterator[Form]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Comparison:
+class Comparison:
     """A comparison of two operands."""
 
     left: range
@@ -173,14 +173,14 @@ class _Comparison:
     right: range
 
 
-def _comparison(nodes: Nodes, leaves: range) -> _Comparison | None:
+def comparison_of(nodes: Nodes, leaves: range) -> Comparison | None:
     """The comparison that an expression is, if it is one of two operands."""
     leaves = nodes.bare(leaves)
     node = nodes.node_of(leaves)
     own = nodes.operators(node) if nodes.kind(node) == "comparison_operator" else []
     if len(own) != 1:
         return None
-    return _Comparison(range(leaves.start, own[0]), own[0], range(own[0] + 1, leaves.stop))
+    return Comparison(range(leaves.start, own[0]), own[0], range(own[0] + 1, leaves.stop))
 
 
 def _of_none(nodes: Nodes, chain: list[tuple[range, int]], operator: str) -> Iterator[Form]:
@@ -188,17 +188,15 @@ def _of_none(nodes: Nodes, chain: list[tuple[range, int]], operator: str) -> Ite
     parsed = nodes.parsed
     wanted = "is" if operator == "and" else "is not"
     for (first, _), (second, _) in pairwise(chain):
-        found = _comparison(nodes, first)
+        found = comparison_of(nodes, first)
         if found is None or parsed.text(found.operator) != wanted:
             continue
         if len(found.right) != 1 or parsed.text(found.right[0]) != "None":
             continue
         if not _is_target(nodes, found.left) or not _reads_member(nodes, second, found.left):
             continue
-        shown = parsed.source[parsed.starts[found.left[0]] : parsed.ends[found.left[-1]]].decode()
-        yield Form(
-            found.operator, f"`{shown}` is None where its member is read", (_OPPOSITE[wanted],)
-        )
+        says = f"`{nodes.shown(found.left)}` is None where its member is read"
+        yield Form(found.operator, says, (_OPPOSITE[wanted],))
 
 
 def _reads_member(nodes: Nodes, leaves: range, target: range) -> bool:
@@ -220,7 +218,7 @@ def _of_constants(nodes: Nodes, chain: list[tuple[range, int]], operator: str) -
     seen: dict[tuple[int, ...], set[tuple[int, ...]]] = defaultdict(set)
     before = -1
     for leaves, after in chain:
-        found = _comparison(nodes, leaves)
+        found = comparison_of(nodes, leaves)
         if found is not None and parsed.text(found.operator) == wanted:
             constant = len(found.right) == 1 and _is_literal(nodes, found.right)
             if constant and is_pure(nodes, found.left):

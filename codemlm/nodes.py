@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -121,6 +122,31 @@ class Nodes:
             *rest, (last, _) = self._chained(inner, operator)
             yield from rest
             yield last, after
+
+    def arguments(self, call: int) -> range:
+        """The leaves of a call's arguments, with the parentheses; empty if there are none."""
+        node = int(self.parsed.parent_nodes[self.leaves(call)[-1]])
+        if self.kind(node) != "argument_list" or self.parsed.node_parents[node] != call:
+            return range(0)
+        return self.leaves(node)
+
+    def positional(self, call: int) -> list[range]:
+        """The leaves of each argument of a call; none if one of them is given by a keyword."""
+        arguments, parsed = self.arguments(call), self.parsed
+        if not arguments:
+            return []
+        node = int(parsed.parent_nodes[arguments[0]])
+        between = [leaf for leaf in self.own(node) if parsed.text(leaf) in (",", "(", ")")]
+        found = [range(a + 1, b) for a, b in pairwise(between) if b - a > 1]
+        if any(parsed.roles[leaves[0]] == Role.KEYWORD_ARGUMENT for leaves in found):
+            return []
+        return found
+
+    def shown(self, leaves: range) -> str:
+        """The source of an expression, on one line."""
+        parsed = self.parsed
+        source = parsed.source[parsed.starts[leaves[0]] : parsed.ends[leaves[-1]]]
+        return " ".join(source.decode("utf-8", "replace").split())
 
     def node_of(self, leaves: range) -> int:
         """The outermost node with just these leaves; -1 if there is none."""

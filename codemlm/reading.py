@@ -17,6 +17,7 @@ from codemlm.syntax import ParsedFile
 from codemlm.types import BINDING_ROLES, Role
 
 _BINDS = role_table(BINDING_ROLES)
+_MEMBERS = role_table(frozenset({Role.ATTRIBUTE, Role.METHOD}))
 _ALIKE = 0.7
 """Similarity from which a member may be another one misspelt."""
 _LONGEST_MENTION = 200
@@ -64,6 +65,20 @@ class Reading:
     def stored(self) -> np.ndarray:
         """Text ids of members that it sets, of whatever object, without repetition."""
         return np.unique(self.parsed.text_ids[self.parsed.roles == Role.ATTRIBUTE_BINDING])
+
+    @cached_property
+    def own_reads(self) -> np.ndarray:
+        """Members read of ``self`` and ``cls`` that nothing in the file stores: int64 (N,)."""
+        parsed = self.parsed
+        own = [i for i, text in enumerate(parsed.texts) if text in parsed.language.self_names]
+        leaves = np.flatnonzero(_MEMBERS[parsed.roles])
+        leaves = leaves[leaves >= 2]
+        before = leaves - 2
+        plain = np.isin(parsed.text_ids[before], own) & (parsed.roles[before] == Role.READ)
+        plain &= parsed.ends[before] + 1 == parsed.starts[leaves]  # the dot between them
+        leaves = leaves[plain]
+        found: np.ndarray = leaves[~np.isin(parsed.text_ids[leaves], self.stored)]
+        return found
 
     def binders(self, leaf: int) -> np.ndarray:
         """Leaves anywhere in the file that bind a leaf's text, in source order: int64 (N,)."""

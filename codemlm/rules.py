@@ -36,11 +36,15 @@ UNKNOWN_MEMBER, UNKNOWN_MODULE_MEMBER, UNKNOWN_KEYWORD = "CM202", "CM203", "CM20
 FOREIGN_SUPER, LITERAL_IDENTITY, RAISED_VALUE = "CM205", "CM206", "CM207"
 REPEATED_OPERAND, REPEATED_CONDITION, CONTRADICTION = "CM208", "CM209", "CM210"
 COMPARISON_STATEMENT, CROSSED_ARGUMENTS, COPIED_ARGUMENT = "CM211", "CM212", "CM213"
+UNFORMATTED_EXCEPTION, UNRAISED_EXCEPTION, RETURNED_EXCEPTION = "CM214", "CM215", "CM216"
+CONSTANT_CONDITION, UNCALLED_METHOD, BUILTIN_VALUE = "CM217", "CM218", "CM219"
 UNKNOWN = frozenset({UNDEFINED_NAME, UNKNOWN_MEMBER, UNKNOWN_MODULE_MEMBER, UNKNOWN_KEYWORD})
 """Exact rules about names that nothing in reach has: what they find ends the program."""
 EXACT = UNKNOWN | {
     *(FOREIGN_SUPER, LITERAL_IDENTITY, RAISED_VALUE, REPEATED_OPERAND, REPEATED_CONDITION),
     *(CONTRADICTION, COMPARISON_STATEMENT, CROSSED_ARGUMENTS, COPIED_ARGUMENT),
+    *(UNFORMATTED_EXCEPTION, UNRAISED_EXCEPTION, RETURNED_EXCEPTION),
+    *(CONSTANT_CONDITION, UNCALLED_METHOD, BUILTIN_VALUE),
 }
 """Rules that need no model (`codemlm.exact`): filters and votes leave what they find alone."""
 UNUSED_PRAGMA = "CM901"
@@ -404,6 +408,78 @@ _RULES = (
         "so that nothing fails.",
         "Only where a function around the call binds the variable. A value that two keywords are "
         "meant to share is reported too, where that variable was left over for another reason.",
+    ),
+    Rule(
+        UNFORMATTED_EXCEPTION,
+        "unformatted-exception",
+        "An exception is given a text with placeholders, and the values beside it.",
+        ("raise ValueError('no %s here', name)", "raise ValueError('no %s here' % name)"),
+        None,
+        "Logging puts values into its text, an exception does not: whoever reads the message sees "
+        "`('no %s here', 'x')`.",
+        "Only where a text has as many placeholders as there are values, and for exceptions that "
+        "are built in, or are classes of the file with no constructor of their own.",
+    ),
+    Rule(
+        UNRAISED_EXCEPTION,
+        "unraised-exception",
+        "An exception is made as a statement, and not raised.",
+        ("if not rows: ValueError('no rows')", "if not rows: raise ValueError('no rows')"),
+        None,
+        "The line does nothing, and what should have ended goes on.",
+        "Tests, and what stands where an exception is caught, are left out. Names that the file "
+        "imports count only if they end with `Error` or `Exception`, and are given arguments.",
+    ),
+    Rule(
+        RETURNED_EXCEPTION,
+        "returned-exception",
+        "An exception is returned, where others of the function's values are none.",
+        (
+            "def size(x):\n    if x is None: return ValueError('no x')\n    return len(x)",
+            "def size(x):\n    if x is None: raise ValueError('no x')\n    return len(x)",
+        ),
+        None,
+        "Callers take it for a value, and one that is true.",
+        "Only built-in exceptions. Functions within functions, those whose names or annotations "
+        "tell of errors, and handlers are left out, as are functions that return nothing else, but "
+        "for `NotImplementedError`.",
+    ),
+    Rule(
+        CONSTANT_CONDITION,
+        "constant-condition",
+        "A condition has a text, a number or a tuple among its parts, which is always true.",
+        ("if kind == 'row' or 'column':", "if kind == 'row' or kind == 'column':"),
+        None,
+        "`or` does not share the comparison out: the branch is always taken.",
+        "Only beside a comparison, and where nothing but the truth of the whole counts: `x == 1 or "
+        "'none'` may be meant as a value.",
+    ),
+    Rule(
+        UNCALLED_METHOD,
+        "uncalled-method",
+        "A method of `self` stands as a condition, and is not called.",
+        (
+            "class Cell:\n    def is_old(self): ...\n    def f(self): return not self.is_old",
+            "class Cell:\n    def is_old(self): ...\n    def f(self): return not self.is_old()",
+        ),
+        None,
+        "A method is always true: the branch is always taken, or never.",
+        "Only methods without a decorator that the class defines and nothing in the file sets. "
+        "Where the same statement calls the method, it may ask whether there is one.",
+    ),
+    Rule(
+        BUILTIN_VALUE,
+        "builtin-value",
+        "A built-in function stands where only a value makes sense; suggestions by the model.",
+        (
+            "def f(uid): raise KeyError('no user %s' % id)",
+            "def f(uid): raise KeyError('no user %s' % uid)",
+        ),
+        None,
+        "The name is never undefined, for it is built in: the line raises TypeError, or prints "
+        "`<built-in function id>`.",
+        "Only operands, what is indexed, and what is compared with a literal. Built-in types may "
+        "be meant. Files that import with `*` are left out.",
     ),
     Rule(
         UNUSED_PRAGMA,

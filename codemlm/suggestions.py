@@ -273,7 +273,8 @@ def edits_of(parsed: ParsedFile, leaf: int, text: str) -> tuple[tuple[Span, byte
         leaves = sorted((leaf, *reads_of(parsed, leaf)))
         spans = (Span(int(parsed.starts[one]), int(parsed.ends[one])) for one in leaves)
         return tuple((one, text.encode()) for one in spans)
-    return ((span, text.encode()),)
+    gap = b" " if parsed.roles[leaf] == Role.PUNCTUATION else b""  # a comma has none before it
+    return ((span, gap + text.encode()),)
 
 
 def message(parsed: ParsedFile, leaf: int, likelihood: float, best: Suggestion) -> str:

@@ -18,11 +18,9 @@ import numpy as np
 from codemlm.guards import is_guarded
 from codemlm.project import ClassAt, Module
 from codemlm.reading import Reading, are_alike, by_likeness
-from codemlm.scopes import lookup_order, role_table
+from codemlm.scopes import lookup_order
 from codemlm.similarity import is_near_spelling
-from codemlm.types import Role
 
-_MEMBERS = role_table(frozenset({Role.ATTRIBUTE, Role.METHOD}))
 MAX_CANDIDATES = 32
 _LONG = 8
 _PARTIAL = re.compile("mixin|base|abstract|interface", re.IGNORECASE)
@@ -59,24 +57,10 @@ class UnknownMember:
 
 def unknown_members(reading: Reading) -> list[UnknownMember]:
     """Every certainly unknown member of ``self`` and ``cls`` in a file, in source order."""
-    reads = _reads(reading)
+    reads = reading.own_reads
     if not len(reads):
         return []
     return sorted(_Search(reading, reads).run(), key=lambda found: found.leaf)
-
-
-def _reads(reading: Reading) -> np.ndarray:
-    """Members that are read of ``self`` and ``cls``, and that nothing in the file stores."""
-    parsed = reading.parsed
-    own = [i for i, text in enumerate(parsed.texts) if text in parsed.language.self_names]
-    leaves = np.flatnonzero(_MEMBERS[parsed.roles])
-    leaves = leaves[leaves >= 2]
-    before = leaves - 2
-    plain = np.isin(parsed.text_ids[before], own) & (parsed.roles[before] == Role.READ)
-    plain &= parsed.ends[before] + 1 == parsed.starts[leaves]  # the dot between them
-    leaves = leaves[plain]
-    found: np.ndarray = leaves[~np.isin(parsed.text_ids[leaves], reading.stored)]
-    return found
 
 
 class _Search:

@@ -115,17 +115,20 @@ def repository_of(path: Path) -> str:
     return path.name.removesuffix(".jsonl.gz").replace("__", "/", 1)
 
 
-def sample_files(corpus: Path, count: int, seed: int) -> list[SampledFile]:
-    """Up to ``count`` files that parse, of 30 to 400 lines, in turn from each repository.
+def sample_files(
+    corpus: Path, count: int, seed: int, max_lines: int = MAX_LINES
+) -> list[SampledFile]:
+    """Up to ``count`` files that parse, of 30 lines or more, in turn from each repository.
 
     Args:
         corpus: folder of ``.jsonl.gz`` files.
         count: how many files.
         seed: which ones.
+        max_lines: longer files are left out.
     """
     queues = []
     for path in repositories(corpus):
-        rows = [row for row in read_rows(path) if MIN_LINES <= line_count(row[1]) <= MAX_LINES]
+        rows = [row for row in read_rows(path) if MIN_LINES <= line_count(row[1]) <= max_lines]
         rng = np.random.default_rng([seed, zlib.crc32(path.name.encode())])
         queues.append((path, [rows[i] for i in rng.permutation(len(rows))]))
     found: list[SampledFile] = []

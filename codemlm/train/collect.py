@@ -50,7 +50,7 @@ class CollectSettings:
 
     Attributes:
         limit: pairs at the most, evenly over repositories; None: all.
-        max_lines: pairs of files with more lines are left out.
+        max_lines: files with more lines are left out.
         files: files of the corpus.
         per_file: injected mistakes for each of them.
         exclude: repositories that are left out.
@@ -228,7 +228,7 @@ def corpus_jobs(corpus: Path, settings: CollectSettings) -> list[_Job]:
             per_file=settings.per_file,
             seed=settings.seed,
         )
-        for file in sample_files(corpus, settings.files, settings.seed)
+        for file in sample_files(corpus, settings.files, settings.seed, settings.max_lines)
     ]
 
 

@@ -10,7 +10,9 @@ from codemlm.confidence import Doubts
 from codemlm.exact import CONFIDENCE, DOUBTFUL, exact_findings
 from codemlm.findings import Finding, judge
 from codemlm.rules import (
+    BUILTIN_VALUE,
     COMPARISON_STATEMENT,
+    CONSTANT_CONDITION,
     CONTRADICTION,
     COPIED_ARGUMENT,
     CROSSED_ARGUMENTS,
@@ -19,8 +21,12 @@ from codemlm.rules import (
     RAISED_VALUE,
     REPEATED_CONDITION,
     REPEATED_OPERAND,
+    RETURNED_EXCEPTION,
     RULES,
+    UNCALLED_METHOD,
+    UNFORMATTED_EXCEPTION,
     UNKNOWN,
+    UNRAISED_EXCEPTION,
 )
 from codemlm.syntax import parse
 
@@ -38,6 +44,8 @@ def found(source: str) -> list[tuple[str, str, tuple[str, ...] | None]]:
 
 CLASSES = "from m import Row, Base\nclass Cell(Base):\n    def f(self, x):\n        "
 FUNCTION = "def move(source, target, depth=1): pass\n"
+METHOD = "class A:\n    def ready(self): pass\n    def f(self, x):\n        "
+OWN_ERROR = "class BaseError(Exception): pass\nclass LateError(BaseError):\n    code = 1\n"
 
 FOUND = [
     (FOREIGN_SUPER, CLASSES + "super(Row, self).f(x)", "Row", ("Cell",)),
@@ -72,6 +80,45 @@ FOUND = [
         "low_1",
         ("low_2",),
     ),
+    (UNFORMATTED_EXCEPTION, "raise ValueError('no %s', name)", ",", ("%",)),
+    (
+        UNFORMATTED_EXCEPTION,
+        "raise ValueError(\n    'no %s'\n    'at all', a.b[0],\n)",
+        ",",
+        ("%",),
+    ),
+    (UNFORMATTED_EXCEPTION, "raise KeyError('%s of 5 %%', a)", ",", ("%",)),
+    (UNFORMATTED_EXCEPTION, "raise TypeError('%d of %-5.2f', a, b)", ",", ()),
+    (UNFORMATTED_EXCEPTION, "raise TypeError('no %r', a or b) from error", ",", ()),
+    (UNFORMATTED_EXCEPTION, OWN_ERROR + "raise LateError('no %s', a)", ",", ("%",)),
+    (UNRAISED_EXCEPTION, "if not rows: ValueError(x)", "ValueError", ("raise ValueError",)),
+    (UNRAISED_EXCEPTION, OWN_ERROR + "LateError()", "LateError", ("raise LateError",)),
+    (UNRAISED_EXCEPTION, "from m import MyError\nMyError('x')", "MyError", ("raise MyError",)),
+    (
+        RETURNED_EXCEPTION,
+        "def f(x):\n    if x: return ValueError('x')\n    return 1",
+        "return",
+        ("raise",),
+    ),
+    (RETURNED_EXCEPTION, "def f(x): return NotImplementedError", "return", ("raise",)),
+    (RETURNED_EXCEPTION, "def f(x): return NotImplementedError(x)", "return", ("raise",)),
+    (CONSTANT_CONDITION, "if a.b == 'x' or 'y': pass", "'y'", ("a.b == 'y'",)),
+    (CONSTANT_CONDITION, "while not (a != 1 or 2): pass", "2", ()),
+    (CONSTANT_CONDITION, "x = [a for a in b if a == 'x' or 'y' or c]", "'y'", ("a == 'y'",)),
+    (CONSTANT_CONDITION, "assert 'a' and 'b' in rows", "'a'", ("'a' in rows",)),
+    (CONSTANT_CONDITION, "x = 1 if 'a' or 'b' not in rows else 2", "'a'", ("'a' not in rows",)),
+    (CONSTANT_CONDITION, "assert a.shape == shape or (3,)", "or", ()),
+    (UNCALLED_METHOD, METHOD + "if self.ready: pass", "ready", ("ready()",)),
+    (UNCALLED_METHOD, METHOD + "return not self.ready", "ready", ("ready()",)),
+    (UNCALLED_METHOD, METHOD + "x = 1 if x and self.ready else 2", "ready", ("ready()",)),
+    (UNCALLED_METHOD, METHOD.replace("(self)", "(self, a)") + "if self.ready: pass", "ready", ()),
+    (BUILTIN_VALUE, "x = 'no %s' % id", "id", None),
+    (BUILTIN_VALUE, "x = 'no %s %s' % (type, ip)", "type", None),
+    (BUILTIN_VALUE, "x = offset + len", "len", None),
+    (BUILTIN_VALUE, "if format == 'json': pass", "format", None),
+    (BUILTIN_VALUE, "if 3 < max: pass", "max", None),
+    (BUILTIN_VALUE, "if x in vars: pass", "vars", None),
+    (BUILTIN_VALUE, "x = input[0]", "input", None),
 ]
 
 NOT_FOUND = [
@@ -118,6 +165,67 @@ NOT_FOUND = [
     "def f(low_1):\n    return g(low_1=low_1, low_2=low_1)",
     "def f(low):\n    return g(low=low, unlike=low)",
     FUNCTION + "def f(source, target): move(source, target)",
+    "raise ValueError('no %s' % name)",
+    "raise ValueError('no %s', name, other)",
+    "raise ValueError('no %(a)s', name)",
+    "raise ValueError('100 %%', name)",
+    "raise ValueError(b'no %s', name)",
+    "raise ValueError('no %s', *names)",
+    "raise ValueError('no %s', name=name)",
+    "raise ValueError(text, name)",
+    "raise errors.ValueError('no %s', name)",
+    "from m import LateError\nraise LateError('no %s', name)",
+    "class LateError(m.Base): pass\nraise LateError('no %s', name)",
+    (
+        "class A(Exception):\n    def __init__(self, *a): pass\nclass LateError(A): pass\n"
+        "raise LateError('no %s', name)"
+    ),
+    "class LateError(LateError): pass\nraise LateError('no %s', name)",
+    "log.error('no %s', name)\nx = ValueError('no %s', name)",
+    "x = ValueError('x')",
+    "UserWarning('x')",
+    "from m import make_error\nmake_error('x')",
+    "def LateError(): pass\nLateError()",
+    "from m import LateError\nLateError()",
+    "def test_it(): ValueError('x')",
+    "with pytest.raises(TypeError): ValueError()",
+    "def f(x): return ValueError(x)",
+    "def make_error(x):\n    if x: return ValueError('x')\n    return 1",
+    "def f(x) -> int | ValueError:\n    if x: return ValueError('x')\n    return 1",
+    "def f(x):\n    def g():\n        if x: return ValueError('x')\n        return 1\n    return g",
+    "def f(x):\n    try: return x()\n    except KeyError as e: return ValueError(e)",
+    "def f(x):\n    if x: return ValueError\n    return 1",
+    "x = a == 'x' or 'y'",
+    "f(a == 'x' or 'y')",
+    "if (a == 'x' or 'y') == 'y': pass",
+    "if a == 'x' or '': pass",
+    "if a == 1 or 0: pass",
+    "if a or 'x': pass",
+    "x = a and 'b' or 'c'",
+    "if 0 and 'b' in rows: pass",
+    "if a == 'x' and 'y': pass",
+    "x = 'y' if a else b == 'x' or 'y'",
+    "assert a, b == 'x' or 'y'",
+    METHOD + "if self.ready(): pass",
+    METHOD + "if self.ready: self.ready()",
+    METHOD + "x = self.ready and 1",
+    METHOD + "if self.ready is None: pass",
+    METHOD + "if x.ready: pass",
+    METHOD + "if self.ready: pass\n        self.ready = 1",
+    METHOD + "if self.ready: pass\n    ready = None",
+    METHOD + "if self.ready: pass\nclass B(A):\n    ready = None",
+    METHOD.replace("    def ready", "    @property\n    def ready") + "if self.ready: pass",
+    "id = 3\nx = 'no %s' % id",
+    "from m import *\nx = 'no %s' % id",
+    "def f(id): return 'no %s' % id",
+    "x = 'no %s' % str",
+    "x = any | None",
+    "x = list[int]",
+    "x = type[int]",
+    "if f == len: pass",
+    "if len in (a, b): pass",
+    "if type == a.type: pass",
+    "print >> out",
 ]
 
 

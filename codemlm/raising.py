@@ -1,0 +1,189 @@
+"""Exceptions that are made, and not raised; that are returned; or whose text nobody fills in.
+
+What counts was chosen by reading what such forms find in real code (`dev/LOG.md`).
+"""
+
+from __future__ import annotations
+
+import builtins
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from codemlm.forms import Form, is_in_test
+from codemlm.guards import is_guarded
+from codemlm.nodes import Nodes
+from codemlm.reading import Reading
+from codemlm.types import Role
+
+_KNOWN = frozenset(
+    name
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, BaseException)
+) | {"StandardError"}
+_ENDINGS = ("Error", "Exception")
+_OWN_TEXT = frozenset({"__init__", "__new__", "__str__", "__unicode__"})
+"""Methods by which an exception may fill in its text itself."""
+_PLACEHOLDER = re.compile(
+    r"%(?P<key>\(\w*\))?[#0\- +]*(?:\*|\d+)?(?:\.(?:\*|\d+))?[hlL]?(?P<type>[diouxXeEfFgGcrsa%])"
+)
+_PRIMARIES = frozenset({"attribute", "call", "subscript"})
+"""Nodes that bind more closely than `%` does."""
+_MAKES_ERRORS = re.compile("err|exc", re.IGNORECASE)
+"""Names of functions that are there to make exceptions."""
+
+
+def unformatted_exceptions(reading: Reading, nodes: Nodes) -> Iterator[Form]:
+    """``raise ValueError("no %s here", name)``: no exception formats, as logging does."""
+    parsed = nodes.parsed
+    for leaf, call in _calls(nodes):
+        if nodes.kind(parsed.node_parents[call]) != "raise_statement":
+            continue
+        first, *values = nodes.positional(call) or [range(0)]
+        if not values or any(_is_starred(nodes, value) for value in values):
+            continue
+        if _placeholders(nodes, first) != len(values) or not _is_plain(reading, nodes, leaf):
+            continue
+        says = f"`{parsed.text(leaf)}` does not put values into its text, as `%` would"
+        yield Form(first.stop, says, ("%",) if _fits(nodes, values) else ())
+
+
+def unraised_exceptions(reading: Reading, nodes: Nodes) -> Iterator[Form]:
+    """``ValueError("no rows")`` as a statement, which does nothing."""
+    parsed = nodes.parsed
+    for leaf, call in _calls(nodes):
+        statement = parsed.node_parents[call]
+        if nodes.kind(statement) != "expression_statement":
+            continue
+        if nodes.leaves(statement) != nodes.leaves(call) or not _is_exception(reading, nodes, leaf):
+            continue
+        if is_guarded(parsed, leaf) or is_in_test(nodes, call):
+            continue
+        yield Form(leaf, "an exception is made, and not raised", (f"raise {parsed.text(leaf)}",))
+
+
+def returned_exceptions(reading: Reading, nodes: Nodes) -> Iterator[Form]:
+    """``return ValueError("no rows")``, in a function that is there for something else."""
+    parsed = nodes.parsed
+    found = [(leaf, call) for leaf, call in _calls(nodes) if _is_builtin(reading, leaf)]
+    if "NotImplementedError" in parsed.texts:
+        text = parsed.texts.index("NotImplementedError")
+        bare = np.flatnonzero((parsed.text_ids == text) & (parsed.roles == Role.READ)).tolist()
+        found += [(leaf, int(parsed.parent_nodes[leaf])) for leaf in bare]
+    for leaf, node in found:
+        statement = node if nodes.kind(node) == "return_statement" else parsed.node_parents[node]
+        whole = nodes.leaves(statement) if nodes.kind(statement) == "return_statement" else range(0)
+        if len(whole) < 2 or whole[1] != leaf or whole.stop != max(leaf + 1, _stop(nodes, node)):
+            continue
+        if parsed.text(leaf) == "NotImplementedError" or _is_mistaken(nodes, statement):
+            yield Form(whole[0], "an exception is returned, and not raised", ("raise",))
+
+
+def _stop(nodes: Nodes, node: int) -> int:
+    return nodes.leaves(node).stop if nodes.kind(node) == "call" else 0
+
+
+def _calls(nodes: Nodes) -> Iterator[tuple[int, int]]:
+    """Calls of a bare name that may be an exception: the leaf of the name, and the node."""
+    parsed = nodes.parsed
+    wanted = [i for i, text in enumerate(parsed.texts) if _may_be_exception(text)]
+    named = np.isin(parsed.text_ids, wanted) & (parsed.roles == Role.CALL)
+    for leaf in np.flatnonzero(named).tolist():
+        node = int(parsed.parent_nodes[leaf])
+        if nodes.kind(node) == "call" and nodes.leaves(node).start == leaf:
+            yield leaf, node
+
+
+def _may_be_exception(text: str) -> bool:
+    return text in _KNOWN or (text.endswith(_ENDINGS) and text.lstrip("_")[:1].isupper())
+
+
+def _is_builtin(reading: Reading, leaf: int) -> bool:
+    """Whether a name is a built-in exception, and no warning, which is no mistake to make."""
+    text = reading.parsed.text(leaf)
+    is_known = text in _KNOWN and not text.endswith("Warning")
+    return is_known and not len(reading.binders(leaf))
+
+
+def _is_exception(reading: Reading, nodes: Nodes, leaf: int) -> bool:
+    """Whether a name is a built-in exception, or a class or an import that is called like one."""
+    if _is_builtin(reading, leaf):
+        return True
+    parsed, bound = reading.parsed, reading.binders(leaf)
+    if not len(bound) or not parsed.text(leaf).endswith(_ENDINGS):
+        return False
+    if (parsed.roles[bound] == Role.IMPORT).all():
+        return len(nodes.arguments(nodes.parsed.parent_nodes[leaf])) > 2
+    return all(nodes.kind(int(parsed.parent_nodes[one])) == "class_definition" for one in bound)
+
+
+def _is_plain(reading: Reading, nodes: Nodes, leaf: int) -> bool:
+    """Whether an exception is built in, or a class of the file that adds nothing to its text."""
+    parsed, text = nodes.parsed, nodes.parsed.text(leaf)
+    seen: set[str] = set()
+    while text not in seen:
+        seen.add(text)
+        bound = np.flatnonzero(parsed.text_ids == parsed.texts.index(text)).tolist()
+        classes = [
+            n for n in bound if nodes.kind(int(parsed.parent_nodes[n])) == "class_definition"
+        ]
+        binders = reading.binders(bound[0])
+        if not len(binders):
+            return text in _KNOWN
+        if binders.tolist() != classes or len(classes) != 1:
+            return False
+        node = int(parsed.parent_nodes[classes[0]])
+        own, whole = nodes.own(node), nodes.leaves(node)
+        roles = parsed.roles[whole.start : whole.stop]
+        defined = whole.start + np.flatnonzero(roles == Role.DEFINITION)
+        if _OWN_TEXT & {parsed.text(one) for one in defined.tolist()}:
+            return False
+        if own[-1] - own[1] != 4:  # `class`, its name, `(`, one base, `)`, `:`
+            return False
+        text = parsed.text(own[1] + 2)
+    return False
+
+
+def _placeholders(nodes: Nodes, leaves: range) -> int:
+    """How many values a text has room for; 0 if it is none, or names them."""
+    parsed = nodes.parsed
+    texts = [parsed.text(n) for n in leaves if parsed.roles[n] != Role.COMMENT]
+    is_text = all(nodes.names[int(parsed.kinds[n])] in ("string", "comment") for n in leaves)
+    if not texts or not is_text or any(text[0] in "bB" for text in texts):
+        return 0
+    found = [match for text in texts for match in _PLACEHOLDER.finditer(text)]
+    if any(match["key"] for match in found):
+        return 0
+    return sum(match["type"] != "%" for match in found)
+
+
+def _is_starred(nodes: Nodes, leaves: range) -> bool:
+    return nodes.parsed.text(leaves[0]) in ("*", "**")
+
+
+def _fits(nodes: Nodes, values: Sequence[range]) -> bool:
+    """Whether ``%`` in the place of the comma is all that is needed."""
+    return len(values) == 1 and (
+        len(values[0]) == 1 or nodes.kind(nodes.node_of(values[0])) in _PRIMARIES
+    )
+
+
+def _is_mistaken(nodes: Nodes, statement: int) -> bool:
+    """Whether a function that returns an exception does not seem to be there for that."""
+    parsed = nodes.parsed
+    around = list(nodes.functions_around(statement))
+    if len(around) != 1 or _MAKES_ERRORS.search(around[0]):
+        return False
+    node = statement
+    while nodes.kind(node) != "function_definition":
+        if nodes.kind(node) == "except_clause":  # what went wrong is handed on as a value
+            return False
+        node = parsed.node_parents[node]
+    own, whole = nodes.own(node), nodes.leaves(node)
+    if any(_may_be_exception(parsed.text(leaf)) for leaf in range(own[1] + 1, own[-1])):
+        return False  # its annotation says so
+    returned = [
+        leaf + 1 for leaf in whole if parsed.text(leaf) == "return" and leaf + 1 < whole.stop
+    ]
+    return any(not _may_be_exception(parsed.text(leaf)) for leaf in returned)
