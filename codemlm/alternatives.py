@@ -16,10 +16,10 @@ import numpy as np
 from codemlm.injection import operator_kind
 from codemlm.members import MEMBER_ROLES, Members
 from codemlm.scopes import names_in_reach, role_table
-from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative
+from codemlm.scoring import Alternative
 from codemlm.similarity import Spellings, is_near_spelling
 from codemlm.syntax import ParsedFile, node_type_names
-from codemlm.types import NAME_ROLES, Role
+from codemlm.types import DELETE_TEXT, NAME_ROLES, NEGATE_TEXT, Role
 
 FLOOR = 1e-4
 """Likelihood of an alternative that the model did not think of."""

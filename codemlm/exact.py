@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from codemlm.builtin_values import builtin_values
+from codemlm.commas import accidental_tuples, missing_commas, text_memberships
 from codemlm.conditions import constant_conditions, uncalled_methods
 from codemlm.crossed_arguments import crossed_arguments
 from codemlm.forms import (
@@ -28,6 +29,8 @@ from codemlm.raising import returned_exceptions, unformatted_exceptions, unraise
 from codemlm.reading import Reading
 from codemlm.repetitions import copied_arguments, repeated_conditions, repeated_operands
 from codemlm.rules import (
+    ACCIDENTAL_TUPLE,
+    ASSERTION_MESSAGE,
     BUILTIN_VALUE,
     COMPARISON_STATEMENT,
     CONSTANT_CONDITION,
@@ -36,10 +39,14 @@ from codemlm.rules import (
     CROSSED_ARGUMENTS,
     FOREIGN_SUPER,
     LITERAL_IDENTITY,
+    LOG_ARGUMENTS,
+    MISSING_COMMA,
+    MISSING_F_PREFIX,
     RAISED_VALUE,
     REPEATED_CONDITION,
     REPEATED_OPERAND,
     RETURNED_EXCEPTION,
+    TEXT_MEMBERSHIP,
     UNCALLED_METHOD,
     UNDEFINED_NAME,
     UNFORMATTED_EXCEPTION,
@@ -50,6 +57,7 @@ from codemlm.rules import (
 )
 from codemlm.surroundings import Surroundings
 from codemlm.syntax import ParsedFile
+from codemlm.texts import assertion_messages, log_arguments, missing_prefixes
 from codemlm.undefined import undefined_names
 from codemlm.unknown_keywords import UnknownKeyword, unknown_keywords
 from codemlm.unknown_members import UnknownMember, unknown_members
@@ -73,6 +81,12 @@ CONFIDENCE = {
     CONSTANT_CONDITION: 0.9,
     UNCALLED_METHOD: 0.8,
     BUILTIN_VALUE: 0.8,
+    MISSING_F_PREFIX: 0.95,
+    MISSING_COMMA: 0.9,
+    TEXT_MEMBERSHIP: 0.8,
+    LOG_ARGUMENTS: 0.95,
+    ACCIDENTAL_TUPLE: 0.8,
+    ASSERTION_MESSAGE: 0.95,
 }
 """Share of right findings by rule, rounded down, for the rules were refined on what was read: of 49
 members with a likely other 47 were right, of 39 of modules 37, and of 16 keywords 16, in 1,491
@@ -164,6 +178,12 @@ def _forms(reading: Reading) -> Iterator[tuple[str, Form]]:
         CONSTANT_CONDITION: constant_conditions(nodes),
         UNCALLED_METHOD: uncalled_methods(reading, nodes),
         BUILTIN_VALUE: builtin_values(reading, nodes),
+        MISSING_F_PREFIX: missing_prefixes(reading, nodes),
+        MISSING_COMMA: missing_commas(nodes),
+        TEXT_MEMBERSHIP: text_memberships(nodes),
+        LOG_ARGUMENTS: log_arguments(nodes),
+        ACCIDENTAL_TUPLE: accidental_tuples(nodes),
+        ASSERTION_MESSAGE: assertion_messages(nodes),
     }
     return ((rule, form) for rule, forms in by_rule.items() for form in forms)
 

@@ -43,7 +43,7 @@ from codemlm.suggestions import (
     undefined_suggestions,
 )
 from codemlm.syntax import ParsedFile, node_type_names
-from codemlm.types import Role, Span
+from codemlm.types import DELETE_TEXT, Role, Span
 
 __all__ = ["Finding", "Suggestion", "judge", "least_by_default", "masked_views", "percent"]
 
@@ -99,6 +99,10 @@ class Finding:
     verified: bool = False
     function: str = ""
     rests_on: tuple[str, ...] = ()
+
+
+_LONGEST_QUESTION = 80
+"""Characters of a question that is put at the end of a message."""
 
 
 def judge(
@@ -294,6 +298,8 @@ def _certain(
     meant = f"; did you mean `{suggestions[0].text}`?" if suggestions else ""
     if exact.rule == CROSSED_ARGUMENTS:
         meant = "; did you mean them the other way round?"
+    elif suggestions and (suggestions[0].text == DELETE_TEXT or len(meant) > _LONGEST_QUESTION):
+        meant = ""  # what is wrong says it already
     return Finding(
         rule=exact.rule,
         leaf=leaf,

@@ -10,17 +10,10 @@ from codemlm.injection import Sites
 from codemlm.masking import is_maskable
 from codemlm.positions import LineIndex
 from codemlm.report import number, place
-from codemlm.scoring import (
-    DELETE_TEXT,
-    NEGATE_TEXT,
-    Alternative,
-    FileToScore,
-    LeafScore,
-    Scorer,
-)
+from codemlm.scoring import Alternative, FileToScore, LeafScore, Scorer
 from codemlm.syntax import ParsedFile
 from codemlm.terminal import utf8_path
-from codemlm.types import Leaf, Role, Span
+from codemlm.types import DELETE_TEXT, NEGATE_TEXT, Leaf, Role, Span
 from codemlm.units import encode_with_texts
 
 _MASKED_AT_ONCE = 64

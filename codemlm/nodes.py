@@ -142,6 +142,11 @@ class Nodes:
             return []
         return found
 
+    def is_text(self, leaves: range) -> bool:
+        """Whether an expression is a text, of one part or of several, with nothing put into it."""
+        kinds = [self.names[int(self.parsed.kinds[leaf])] for leaf in leaves]
+        return "string" in kinds and all(kind in ("string", "comment") for kind in kinds)
+
     def shown(self, leaves: range) -> str:
         """The source of an expression, on one line."""
         parsed = self.parsed

@@ -14,6 +14,7 @@ import numpy as np
 from codemlm.forms import Form, is_in_test
 from codemlm.guards import is_guarded
 from codemlm.nodes import Nodes
+from codemlm.placeholders import printf_values
 from codemlm.reading import Reading
 from codemlm.types import Role
 
@@ -25,9 +26,6 @@ _KNOWN = frozenset(
 _ENDINGS = ("Error", "Exception")
 _OWN_TEXT = frozenset({"__init__", "__new__", "__str__", "__unicode__"})
 """Methods by which an exception may fill in its text itself."""
-_PLACEHOLDER = re.compile(
-    r"%(?P<key>\(\w*\))?[#0\- +]*(?:\*|\d+)?(?:\.(?:\*|\d+))?[hlL]?(?P<type>[diouxXeEfFgGcrsa%])"
-)
 _PRIMARIES = frozenset({"attribute", "call", "subscript"})
 """Nodes that bind more closely than `%` does."""
 _MAKES_ERRORS = re.compile("err|exc", re.IGNORECASE)
@@ -43,7 +41,7 @@ def unformatted_exceptions(reading: Reading, nodes: Nodes) -> Iterator[Form]:
         first, *values = nodes.positional(call) or [range(0)]
         if not values or any(_is_starred(nodes, value) for value in values):
             continue
-        if _placeholders(nodes, first) != len(values) or not _is_plain(reading, nodes, leaf):
+        if _room(nodes, first) != len(values) or not _is_plain(reading, nodes, leaf):
             continue
         says = f"`{parsed.text(leaf)}` does not put values into its text, as `%` would"
         yield Form(first.stop, says, ("%",) if _fits(nodes, values) else ())
@@ -145,17 +143,12 @@ def _is_plain(reading: Reading, nodes: Nodes, leaf: int) -> bool:
     return False
 
 
-def _placeholders(nodes: Nodes, leaves: range) -> int:
-    """How many values a text has room for; 0 if it is none, or names them."""
+def _room(nodes: Nodes, leaves: range) -> int | None:
+    """How many values a text has room for; None if it is no text, or names them."""
     parsed = nodes.parsed
     texts = [parsed.text(n) for n in leaves if parsed.roles[n] != Role.COMMENT]
-    is_text = all(nodes.names[int(parsed.kinds[n])] in ("string", "comment") for n in leaves)
-    if not texts or not is_text or any(text[0] in "bB" for text in texts):
-        return 0
-    found = [match for text in texts for match in _PLACEHOLDER.finditer(text)]
-    if any(match["key"] for match in found):
-        return 0
-    return sum(match["type"] != "%" for match in found)
+    is_plain = nodes.is_text(leaves) and all(text[0] not in "bB" for text in texts)
+    return printf_values(texts) if is_plain else None
 
 
 def _is_starred(nodes: Nodes, leaves: range) -> bool:

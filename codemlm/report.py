@@ -12,10 +12,9 @@ from codemlm.findings import Finding, Suggestion
 from codemlm.positions import LineIndex
 from codemlm.rules import RULES
 from codemlm.scanner import FileResult
-from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT
 from codemlm.source import Failure, Reason
 from codemlm.terminal import utf8_path
-from codemlm.types import Span
+from codemlm.types import DELETE_TEXT, NEGATE_TEXT, Span
 
 LEAST_ADVICE = 0.01
 """Likelihood of a suggestion that is worth showing to people."""

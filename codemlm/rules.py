@@ -38,6 +38,8 @@ REPEATED_OPERAND, REPEATED_CONDITION, CONTRADICTION = "CM208", "CM209", "CM210"
 COMPARISON_STATEMENT, CROSSED_ARGUMENTS, COPIED_ARGUMENT = "CM211", "CM212", "CM213"
 UNFORMATTED_EXCEPTION, UNRAISED_EXCEPTION, RETURNED_EXCEPTION = "CM214", "CM215", "CM216"
 CONSTANT_CONDITION, UNCALLED_METHOD, BUILTIN_VALUE = "CM217", "CM218", "CM219"
+MISSING_F_PREFIX, MISSING_COMMA, TEXT_MEMBERSHIP = "CM220", "CM221", "CM222"
+LOG_ARGUMENTS, ACCIDENTAL_TUPLE, ASSERTION_MESSAGE = "CM223", "CM224", "CM225"
 UNKNOWN = frozenset({UNDEFINED_NAME, UNKNOWN_MEMBER, UNKNOWN_MODULE_MEMBER, UNKNOWN_KEYWORD})
 """Exact rules about names that nothing in reach has: what they find ends the program."""
 EXACT = UNKNOWN | {
@@ -45,6 +47,8 @@ EXACT = UNKNOWN | {
     *(CONTRADICTION, COMPARISON_STATEMENT, CROSSED_ARGUMENTS, COPIED_ARGUMENT),
     *(UNFORMATTED_EXCEPTION, UNRAISED_EXCEPTION, RETURNED_EXCEPTION),
     *(CONSTANT_CONDITION, UNCALLED_METHOD, BUILTIN_VALUE),
+    *(MISSING_F_PREFIX, MISSING_COMMA, TEXT_MEMBERSHIP),
+    *(LOG_ARGUMENTS, ACCIDENTAL_TUPLE, ASSERTION_MESSAGE),
 }
 """Rules that need no model (`codemlm.exact`): filters and votes leave what they find alone."""
 UNUSED_PRAGMA = "CM901"
@@ -480,6 +484,66 @@ _RULES = (
         "`<built-in function id>`.",
         "Only operands, what is indexed, and what is compared with a literal. Built-in types may "
         "be meant. Files that import with `*` are left out.",
+    ),
+    Rule(
+        MISSING_F_PREFIX,
+        "missing-f-prefix",
+        "A text that is raised or logged has a name in braces, and is no formatted one.",
+        (
+            "def load(mode): raise ValueError('no mode {mode}')",
+            "def load(mode): raise ValueError(f'no mode {mode}')",
+        ),
+        None,
+        "Whoever reads the message sees `{mode}`, and not what it was.",
+        "Only texts on one line whose names a function around them binds, given to an exception "
+        "that is raised or, alone, to a logger. What is formatted later is not reported.",
+    ),
+    Rule(
+        MISSING_COMMA,
+        "missing-comma",
+        "Two texts of a list stand side by side without a comma, and become one.",
+        ("names = ['id', 'name' 'size', 'mode']", "names = ['id', 'name', 'size', 'mode']"),
+        None,
+        "Nothing fails: the list has one element less, which is neither of the two.",
+        "Only among three or more texts that are words, of which at most a quarter run together.",
+    ),
+    Rule(
+        TEXT_MEMBERSHIP,
+        "text-membership",
+        "`in` stands before a text in parentheses, where a tuple of one text was meant.",
+        ("if mode in ('fast'):", "if mode in ('fast',):"),
+        None,
+        "Parentheses make no tuple: `'as' in ('fast')` is true, and so is `'' in ('fast')`.",
+        "A text whose parts are meant is reported too; it needs no parentheses.",
+    ),
+    Rule(
+        LOG_ARGUMENTS,
+        "log-arguments",
+        "A logger is given more values, or fewer, than its text has room for.",
+        ("log.info('read %s', name, size)", "log.info('read %s of %s', name, size)"),
+        None,
+        "The record cannot be formatted: it is lost, and an error is printed in its stead.",
+        "Loggers are known by their names (`log`, `logger`, `logging`). Texts with braces are left "
+        "out, for some loggers format these.",
+    ),
+    Rule(
+        ACCIDENTAL_TUPLE,
+        "accidental-tuple",
+        "A comma at the end of an assignment makes a tuple of the value.",
+        ("self.size = size,", "self.size = size"),
+        None,
+        "It is left over from an argument list; the member is a tuple of one element from then on.",
+        "Only members and items: names are given such tuples on purpose. Parentheses around the "
+        "tuple say that it is meant.",
+    ),
+    Rule(
+        ASSERTION_MESSAGE,
+        "assertion-message",
+        "`assertTrue` is given a value to compare with, which is only its message.",
+        ("self.assertTrue(len(rows), 3)", "self.assertEqual(len(rows), 3)"),
+        None,
+        "The assertion holds for any value that is true, so the test hardly tests anything.",
+        "Only numbers, `True`, `False` and displays: a text may be a message.",
     ),
     Rule(
         UNUSED_PRAGMA,

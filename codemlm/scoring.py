@@ -18,7 +18,7 @@ import numpy as np
 from codemlm.batches import Batch, WindowShape
 from codemlm.masking import MASKED, is_scored, show
 from codemlm.similarity import Spellings
-from codemlm.tokenizer import DEDENT, INDENT, SPECIALS, LeafTokenizer
+from codemlm.tokenizer import DEDENT, INDENT, LeafTokenizer
 from codemlm.types import Role
 from codemlm.units import EncodedFile
 from codemlm.windows import ScanWindow, plan_windows, shifted_window, window_around
@@ -364,10 +364,6 @@ def fill_window(
     seed = file.seed_of(start, stop) ^ salt
     rng = np.random.default_rng(seed)
     batch.fill(row, file.encoded, units, rng, judge, file.names_for(seed))
-
-
-DELETE_TEXT, NEGATE_TEXT = SPECIALS[4], SPECIALS[5]
-"""Texts of the two candidates that are no leaves."""
 
 
 def trim(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -13,10 +13,10 @@ from codemlm.alternatives import FLOOR, Context
 from codemlm.injection import KIND_OF_ROLE, Kind, operator_kind
 from codemlm.rules import ADDED_PREFIX, CODE_OF_KIND, MISSING_PREFIX
 from codemlm.scopes import reads_of, role_table
-from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative, LeafScore
+from codemlm.scoring import Alternative, LeafScore
 from codemlm.similarity import is_near_spelling, similarity
 from codemlm.syntax import ParsedFile
-from codemlm.types import VARIABLE_ROLES, Role, Span
+from codemlm.types import DELETE_TEXT, NEGATE_TEXT, VARIABLE_ROLES, Role, Span
 
 MAX_SUGGESTIONS = 5
 _MOST_SIMILAR = 10
@@ -264,7 +264,8 @@ def edits_of(parsed: ParsedFile, leaf: int, text: str) -> tuple[tuple[Span, byte
         return ((Span(span.start, span.start), word),)
     if text == DELETE_TEXT:
         end = int(parsed.starts[leaf + 1]) if leaf + 1 < len(parsed) else span.end
-        return ((Span(span.start, end), b""),)
+        gap = parsed.source[span.end : end]
+        return ((Span(span.start, span.end if gap.strip(b" \t") else end), b""),)
     if text == parsed.text(leaf):
         return ((Span(int(parsed.starts[leaf - 2]), span.start), b""),)
     if is_prefixed(parsed, leaf, text):

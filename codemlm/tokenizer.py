@@ -16,9 +16,10 @@ import numpy as np
 
 from codemlm.bpe import SPLIT, Bpe
 from codemlm.errors import ModelError
+from codemlm.types import DELETE_TEXT, NEGATE_TEXT
 
 PAD, MASK, UNKNOWN, CUT, DELETE, INSERT_NEGATION = range(6)
-SPECIALS = ("[PAD]", "[MASK]", "[UNK]", "[CUT]", "[DELETE]", "[NEGATE]", "[FREE6]", "[FREE7]")
+SPECIALS = ("[PAD]", "[MASK]", "[UNK]", "[CUT]", DELETE_TEXT, NEGATE_TEXT, "[FREE6]", "[FREE7]")
 """[CUT] ends a truncated leaf. [DELETE] and [NEGATE] are candidates that are no leaves: "nothing
 should stand here" and "a negation is missing before this leaf"."""
 

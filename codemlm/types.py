@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+DELETE_TEXT, NEGATE_TEXT = "[DELETE]", "[NEGATE]"
+"""Alternatives that are no text: that the leaf goes, and that it is negated."""
+
 
 class Role(IntEnum):
     """What a leaf does in its program.

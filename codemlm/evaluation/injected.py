@@ -19,8 +19,8 @@ import numpy as np
 from codemlm.errors import CorpusError
 from codemlm.injection import Kind, Rewrite, Sites, find_sites, sample_rewrite
 from codemlm.masking import SCORED_ROLES
-from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT
 from codemlm.syntax import ParsedFile, parse
+from codemlm.types import DELETE_TEXT, NEGATE_TEXT
 
 MIN_LINES, MAX_LINES = 30, 400
 _SCORED = [int(role) for role in SCORED_ROLES]

@@ -23,8 +23,8 @@ from codemlm.errors import CorpusError
 from codemlm.evaluation.injected import line_count, scored_leaves
 from codemlm.fixes import PREFIX_ADDED, PREFIX_MISSING, Fix, FixPair
 from codemlm.injection import Kind
-from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT
 from codemlm.syntax import ParsedFile, parse
+from codemlm.types import DELETE_TEXT, NEGATE_TEXT
 
 TOO_LONG = "file too long"
 EXCLUDED = "repository left out"

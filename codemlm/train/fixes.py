@@ -18,12 +18,12 @@ from codemlm.evaluation.real import RealBug, fixed_source, read_pairs, real_bug
 from codemlm.fixes import PREFIX_ADDED, PREFIX_MISSING, FixPair
 from codemlm.injection import Sites, find_sites
 from codemlm.masking import KEPT, NO_TARGET, TARGET_DELETE, TARGET_NEGATE, WRONG
-from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT
 from codemlm.syntax import parse
 from codemlm.tokenizer import LeafTokenizer
 from codemlm.train.marked import MarkedWriter, cut, mark
 from codemlm.train.provenance import of_shards
 from codemlm.train.shards import Origin, hash_tokenizer
+from codemlm.types import DELETE_TEXT, NEGATE_TEXT
 from codemlm.units import EncodedFile, encode_with_texts
 
 FILES_A_SHARD = 1000

@@ -20,11 +20,12 @@ from codemlm.errors import UsageError
 from codemlm.evaluation.injected import sample_files
 from codemlm.injection import Kind, Site, find_sites
 from codemlm.masking import PLAIN
-from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, FileToScore, LeafScore, Scorer
+from codemlm.scoring import FileToScore, LeafScore, Scorer
 from codemlm.syntax import ParsedFile
 from codemlm.tokenizer import LeafTokenizer
 from codemlm.train.marked import MarkedWriter, mark
 from codemlm.train.shards import Origin
+from codemlm.types import DELETE_TEXT, NEGATE_TEXT
 from codemlm.units import EncodedFile, encode_with_texts
 
 FILES_A_SHARD = 500

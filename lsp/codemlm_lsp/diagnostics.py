@@ -15,10 +15,9 @@ from codemlm.positions import LineIndex
 from codemlm.report import number
 from codemlm.rules import UNKNOWN, UNUSED_PRAGMA
 from codemlm.scopes import lookup_order
-from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT
 from codemlm.suggestions import edits_of
 from codemlm.syntax import ParsedFile
-from codemlm.types import BINDING_ROLES, NAME_ROLES, Role, Span
+from codemlm.types import BINDING_ROLES, DELETE_TEXT, NAME_ROLES, NEGATE_TEXT, Role, Span
 from codemlm_lsp.analysis import Known, findings_of
 from codemlm_lsp.documents import Snapshot
 

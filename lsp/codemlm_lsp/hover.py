@@ -10,10 +10,10 @@ from lsprotocol import types
 
 from codemlm.findings import Finding, percent
 from codemlm.rules import RULES
-from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative, LeafScore
+from codemlm.scoring import Alternative, LeafScore
 from codemlm.session import View
 from codemlm.syntax import ParsedFile
-from codemlm.types import Role, Span
+from codemlm.types import DELETE_TEXT, NEGATE_TEXT, Role, Span
 from codemlm_lsp.analysis import Known, findings_of
 
 MAX_ROWS = 5

@@ -18,8 +18,8 @@ from codemlm.evaluation.real import TOO_LONG
 from codemlm.evaluation.rescoring import WindowScorer
 from codemlm.evaluation.run import Evaluation
 from codemlm.fixes import Fix, FixPair, Introduction
-from codemlm.scoring import DELETE_TEXT
 from codemlm.syntax import parse
+from codemlm.types import DELETE_TEXT
 
 from .fakes import SAMPLE, TableModel, tiny_tokenizer
 

@@ -23,11 +23,11 @@ from codemlm.evaluation.metrics import (
 )
 from codemlm.evaluation.report import markdown, tables
 from codemlm.injection import Kind
-from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Scorer
+from codemlm.scoring import Scorer
 from codemlm.syntax import parse
 from codemlm.tokenizer import MASK
 from codemlm.train.logistic import fit_logistic, held_out, predict, reliability, threshold_for
-from codemlm.types import Role
+from codemlm.types import DELETE_TEXT, NEGATE_TEXT, Role
 from codemlm.windows import plan_windows
 
 from .fakes import SAMPLE, TableModel, tiny_tokenizer

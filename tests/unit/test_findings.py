@@ -19,10 +19,10 @@ from codemlm.findings import LEAST_AMONG_TWINS, are_twins, least_by_default, per
 from codemlm.injection import Kind
 from codemlm.manifest import Manifest
 from codemlm.rules import CODE_OF_KIND, RULES
-from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative, LeafScore
+from codemlm.scoring import Alternative, LeafScore
 from codemlm.similarity import Spellings
 from codemlm.syntax import ParsedFile, parse
-from codemlm.types import Role, Span
+from codemlm.types import DELETE_TEXT, NEGATE_TEXT, Role, Span
 from codemlm.undefined import undefined_names
 
 from .fakes import judge

@@ -25,8 +25,9 @@ from codemlm.evaluation.run import Evaluation
 from codemlm.fixes import PREFIX_ADDED, PREFIX_MISSING, Fix, FixPair, Introduction
 from codemlm.injection import Kind
 from codemlm.scanner import Scanner
-from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Scorer
+from codemlm.scoring import Scorer
 from codemlm.syntax import parse
+from codemlm.types import DELETE_TEXT, NEGATE_TEXT
 
 from .fakes import SAMPLE, TableModel, tiny_tokenizer
 from .test_evaluation import near_sum

@@ -18,11 +18,11 @@ from codemlm.listing import Listing, style_of
 from codemlm.positions import LineIndex
 from codemlm.report import Summary, finding_record, json_text
 from codemlm.scanner import FileResult
-from codemlm.scoring import DELETE_TEXT, NEGATE_TEXT, Alternative
+from codemlm.scoring import Alternative
 from codemlm.source import Failure, Reason
 from codemlm.syntax import parse
 from codemlm.terminal import visible
-from codemlm.types import Span
+from codemlm.types import DELETE_TEXT, NEGATE_TEXT, Span
 from tests.unit.reports import SOURCE, finding, printed, result
 
 
