@@ -52,6 +52,13 @@ QUICK_BUGS = 60
     "them; of no repository that the model was trained on.",
 )
 @click.option(
+    "--known",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Other mistakes in the files of the real bugs, JSON lines of findings that were read: "
+    "figures that do not count them as false are given besides.",
+)
+@click.option(
     "--ngrams",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
@@ -157,7 +164,7 @@ def _check(given: dict[str, Any]) -> None:
             "real bugs"
         )
     if given["corpus"] is not None:
-        for name in ("html_path", "figures_path", "limit"):
+        for name in ("html_path", "figures_path", "limit", "known"):
             if given[name] is not None:
                 option = name.removesuffix("_path")
                 raise UsageError(f"--{option} is for --real; leave it out with --corpus")
@@ -227,6 +234,7 @@ def run_real_eval(
     Raises:
         UsageError: if a file cannot be written, or the model has seen a repository of the bugs.
     """
+    from codemlm.evaluation.known import KnownMistakes
     from codemlm.evaluation.real import plan
     from codemlm.evaluation.real_linters import installed
     from codemlm.evaluation.real_report import print_real, real_markdown
@@ -253,6 +261,7 @@ def run_real_eval(
     threads = given["threads"] or default_threads()
     linters = installed(given["linters_cache"], threads) if given["linters"] else None
     evaluation = Evaluation(WindowScorer(model, tokenizer), calibration, ngrams=_ngrams(given))
+    known = None if given["known"] is None else KnownMistakes.read(given["known"])
     line = ProgressLine("judging", "bugs")
 
     def progress(verb: str, done: int, total: int) -> None:
@@ -260,7 +269,9 @@ def run_real_eval(
         line.update(done, total)
 
     try:
-        result = run_real(chosen, evaluation, settings, linters=linters, progress=progress)
+        result = run_real(
+            chosen, evaluation, settings, linters=linters, known=known, progress=progress
+        )
     finally:
         line.clear()
     result = {**_facts(manifest, calibration), "warnings": warnings, **result}

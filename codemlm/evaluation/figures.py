@@ -19,6 +19,7 @@ from codemlm.evaluation.rankers import (
     MASKED_RATIO,
     NGRAM,
     PRODUCT,
+    PRODUCT_READ,
 )
 from codemlm.evaluation.reading import (
     BUDGETS,
@@ -68,6 +69,7 @@ _BLUE, _RED, _GREEN, _PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 _ORANGE, _SKY = "#E69F00", "#56B4E9"
 _STYLES = {
     PRODUCT: (_BLUE, "-", 2.6),
+    PRODUCT_READ: (_BLUE, ":", 2.0),
     GATE: (_RED, "--", 1.7),
     GATE_RATIO: (_GREEN, "-.", 1.7),
     NGRAM: (_PINK, (0, (5, 1, 1, 1, 1, 1)), 1.7),

@@ -6,7 +6,7 @@ Every ranker judges the same leaves (``injected.scored_leaves``), so their ranks
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from codemlm.syntax import ParsedFile
 from codemlm.types import BINDING_ROLES, NAME_ROLES, Role
 
 PRODUCT = "product"
+PRODUCT_READ = "product, others read"
 GATE, GATE_RATIO = "keep gate", "keep gate x alternative"
 MASKED_LIKELIHOOD, MASKED_RATIO = "masked likelihood", "masked ratio"
 NGRAM, NGRAM_LEFT, NGRAM_RATIO = "n-gram", "n-gram, left context", "n-gram ratio"
@@ -27,6 +28,7 @@ CHANCE = "chance"
 
 DESCRIPTIONS = {
     PRODUCT: "what a scan reports: the gate proposes, masking verifies, calibrated confidence",
+    PRODUCT_READ: "the same, where other mistakes of the files are known by reading its findings",
     GATE: "1 - keep, from a single pass",
     GATE_RATIO: "odds of the best alternative against the shown leaf, from a single pass",
     MASKED_LIKELIHOOD: "surprisal of the shown leaf once masked, by the same model",
@@ -59,6 +61,11 @@ class Opinion:
     suspicion: np.ndarray
     repairs: list[str]
     further: list[tuple[str, ...]] = field(default_factory=list)
+
+    def without(self, leaves: np.ndarray) -> Opinion:
+        """The same, with no opinion of some leaves."""
+        suspicion = np.where(np.isin(self.leaves, leaves), -np.inf, self.suspicion)
+        return replace(self, suspicion=suspicion)
 
     def suggestions(self, place: int) -> tuple[str, ...]:
         """What was probably meant at ``leaves[place]``, best first, at most ``SUGGESTIONS``."""

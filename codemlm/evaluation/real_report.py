@@ -68,7 +68,10 @@ def real_tables(result: Mapping[str, Any]) -> list[Table]:
             found.append(_kinds(name, result["rankers"][name]["all"]["by_kind"]))
     if linters:
         found.append(_linter_kinds(linters))
-    found.append(_reliability(result["reliability"]))
+    found.append(_reliability(result["reliability"], "all else counted as false"))
+    if result.get("reliability_read"):
+        said = "other mistakes that were read counted as right"
+        found.append(_reliability(result["reliability_read"], said))
     found += commit_tables(result)
     found += [_alarms(result["alarms"]), _misses(result["misses"])]
     return found
@@ -123,7 +126,7 @@ def _linter_kinds(linters: Mapping[str, Any]) -> Table:
     return Table("By kind: bugs that linters report", ["kind", "bugs", *linters], rows)
 
 
-def _reliability(bins: Sequence[Mapping[str, Any]]) -> Table:
+def _reliability(bins: Sequence[Mapping[str, Any]], said: str) -> Table:
     rows = [
         [
             f"{row['low']:g} to {row['high']:g}",
@@ -133,7 +136,7 @@ def _reliability(bins: Sequence[Mapping[str, Any]]) -> Table:
         ]
         for row in bins
     ]
-    title = "Findings of the product by confidence, one bug a file, all else counted as false"
+    title = f"Findings of the product by confidence, one bug a file, {said}"
     return Table(title, ["confidence", "findings", "mean confidence", "precision"], rows)
 
 

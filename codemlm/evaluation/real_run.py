@@ -13,12 +13,14 @@ from codemlm.errors import UsageError
 from codemlm.evaluation import real_linters
 from codemlm.evaluation.commits import judge_commits
 from codemlm.evaluation.injected import SampledFile, sampled
+from codemlm.evaluation.known import KnownMistakes
 from codemlm.evaluation.linter_figures import POPULATIONS, Populations, populations
 from codemlm.evaluation.rankers import (
     CHANCE,
     DESCRIPTIONS,
     GATE,
     PRODUCT,
+    PRODUCT_READ,
     Opinion,
     from_findings,
 )
@@ -84,7 +86,7 @@ class Population:
         found: dict[str, dict[str, Any]] = {}
         for name in (name for name in DESCRIPTIONS if name in self.bugs):
             bugs, clean = self.bugs[name], self.clean[name]
-            default = threshold if name == PRODUCT else None
+            default = threshold if name in (PRODUCT, PRODUCT_READ) else None
             summary = RealSummary(clean, groups, seed, default)
             found[name] = {"all": summary.of(bugs), "curve": curve(bugs, clean)}
             for population in POPULATIONS:
@@ -131,10 +133,18 @@ class RealRun:
         plan: which bugs.
         evaluation: the model and the rankers.
         settings: how.
+        known: other mistakes of the same files; None: nobody has read them.
     """
 
-    def __init__(self, plan: Plan, evaluation: Evaluation, settings: RealSettings) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        evaluation: Evaluation,
+        settings: RealSettings,
+        known: KnownMistakes | None = None,
+    ) -> None:
         self.plan = plan
+        self.known = known
         self.evaluation = evaluation
         self.settings = settings
         self.names = sorted({chosen.fix.repo for chosen in plan.chosen.values()})
@@ -142,7 +152,7 @@ class RealRun:
         self.newest = plan.newest(list(plan.chosen))
         self.newest_masked = plan.newest(sorted(plan.masked))
         self.every, self.compared = Population(), Population()
-        self.reliability = Reliability()
+        self.reliability, self.reliability_read = Reliability(), Reliability()
         self.skipped: Counter[str] = Counter(plan.skipped)
         self.judged: dict[str, int] = {}
         self.alarms: list[tuple[tuple[float, str, str, int], dict[str, Any]]] = []
@@ -193,10 +203,14 @@ class RealRun:
         self.reliability.add(variant.findings, right)
         for name, opinion in variant.opinions.items():
             found = outcome(bug, opinion, fixed[name], group=group, places=places, lines=file.lines)
-            if name == PRODUCT:  # a swap is one finding
-                others = [f.confidence for f in variant.findings if not right(f)]
-                kept = max(LEAST_KEPT, file.lines * MAX_PER_KLOC // 1000)
-                found = replace(found, elsewhere=highest(np.array(others), kept))
+            if name == PRODUCT:
+                found = _with_others(found, variant.findings, right)
+                if self.known is not None:
+                    leaves = self.known.at(bug.fix.repo, bug.fix.path, bug.parsed)
+                    also = is_right(bug, leaves)
+                    self.reliability_read.add(variant.findings, also)
+                    read = _with_others(found, variant.findings, also)
+                    self.every.bugs[PRODUCT_READ].append(read)
             if bug.fix.key in self.plan.masked:
                 self.compared.bugs[name].append(found)
             if not name.startswith("masked"):
@@ -212,6 +226,10 @@ class RealRun:
                 self.compared.clean[name].append(clean_file(file, opinion, group))
             if not keys.isdisjoint(self.newest) and not name.startswith("masked"):
                 self.every.clean[name].append(clean_file(file, opinion, group))
+                if name == PRODUCT and self.known is not None:
+                    leaves = self.known.at(bugs[0].fix.repo, bugs[0].fix.path, file.parsed)
+                    left = clean_file(file, opinion.without(leaves), group)
+                    self.every.clean[PRODUCT_READ].append(left)
         if not keys.isdisjoint(self.newest):
             self.counts["files"] += 1
             self.counts["lines"] += file.lines
@@ -288,6 +306,7 @@ class RealRun:
                 "rankers": self.compared.summaries(groups, seed, threshold, few),
             },
             "reliability": self.reliability.as_json(),
+            "reliability_read": self.reliability_read.as_json(),
             "alarms": [row for _, row in self.alarms],
             "misses": self._misses(),
         }
@@ -306,9 +325,10 @@ class RealRun:
         return rows
 
 
-def is_right(bug: RealBug) -> Callable[[Finding], bool]:
-    """Whether a finding names the bug."""
-    starts = {int(bug.parsed.starts[leaf]) for leaf in bug.meant}
+def is_right(bug: RealBug, known: Iterable[int] = ()) -> Callable[[Finding], bool]:
+    """Whether a finding names the bug, or one of the leaves that are known to be wrong besides."""
+    leaves = (*bug.meant, *known)
+    starts = {int(bug.parsed.starts[leaf]) for leaf in leaves}
 
     def right(finding: Finding) -> bool:
         other = finding.other is not None and finding.other.start in starts
@@ -317,12 +337,22 @@ def is_right(bug: RealBug) -> Callable[[Finding], bool]:
     return right
 
 
+def _with_others(
+    found: RealOutcome, findings: Iterable[Finding], right: Callable[[Finding], bool]
+) -> RealOutcome:
+    """The product's outcome with its findings that are not right: a swap is one of them."""
+    others = [finding.confidence for finding in findings if not right(finding)]
+    kept = max(LEAST_KEPT, found.lines * MAX_PER_KLOC // 1000)
+    return replace(found, elsewhere=highest(np.array(others), kept))
+
+
 def run_real(
     plan: Plan,
     evaluation: Evaluation,
     settings: RealSettings,
     *,
     linters: real_linters.Linters | None = None,
+    known: KnownMistakes | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Judges real bugs with every ranker and linter.
@@ -332,6 +362,7 @@ def run_real(
         evaluation: the model and the rankers.
         settings: how the plan was made.
         linters: None runs none, and no bug is known as unreported.
+        known: other mistakes of the same files; None: nobody has read them.
         progress: see there.
 
     Returns:
@@ -342,7 +373,7 @@ def run_real(
         UsageError: if no bug is left to judge.
         CorpusError: if the file of pairs cannot be read.
     """
-    run = RealRun(plan, evaluation, settings)
+    run = RealRun(plan, evaluation, settings, known)
     run.judge(progress)
     if not run.judged:
         left = ", ".join(f"{reason}: {count}" for reason, count in run.skipped.items())

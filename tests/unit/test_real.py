@@ -16,10 +16,10 @@ from click.testing import CliRunner
 
 from codemlm.calibration import Calibration
 from codemlm.errors import CorpusError, UsageError
-from codemlm.evaluation import command, real, real_metrics, real_run
+from codemlm.evaluation import command, known, real, real_metrics, real_run
 from codemlm.evaluation.injected import SampledFile, sampled, scored_leaves
 from codemlm.evaluation.linters import UNPARSED, LinterMessage
-from codemlm.evaluation.rankers import CHANCE, DESCRIPTIONS, PRODUCT, Opinion
+from codemlm.evaluation.rankers import CHANCE, DESCRIPTIONS, PRODUCT, PRODUCT_READ, Opinion
 from codemlm.evaluation.rescoring import WindowScorer
 from codemlm.evaluation.run import Evaluation
 from codemlm.fixes import PREFIX_ADDED, PREFIX_MISSING, Fix, FixPair, Introduction
@@ -406,9 +406,9 @@ def test_a_run_is_complete_and_deterministic(tmp_path: Path) -> None:
     data = result["data"]
     assert (data["bugs"], data["repositories"], data["unreported"], data["files"]) == (7, 3, 5, 3)
     assert data["lines"] == 3 * SAMPLE.count("\n") + 30
-    singles = [n for n in DESCRIPTIONS if not n.startswith(("masked", "n-gram"))]
+    singles = [n for n in DESCRIPTIONS if not n.startswith(("masked", "n-gram", PRODUCT_READ))]
     assert list(result["rankers"]) == singles
-    every = [n for n in DESCRIPTIONS if not n.startswith("n-gram")]
+    every = [n for n in DESCRIPTIONS if not n.startswith(("n-gram", PRODUCT_READ))]
     assert list(result["compared"]["rankers"]) == every
     assert result["compared"]["bugs"] == 2
     product = result["rankers"][PRODUCT]
@@ -442,6 +442,42 @@ def test_a_run_is_complete_and_deterministic(tmp_path: Path) -> None:
     assert linter["by_kind"]["variable"]["bugs"] == 7
     assert linter["by_kind"]["variable"]["found"] == pytest.approx(1 / 7, abs=1e-5)
     assert linter["given_up"] == {"bugs": {}, "files": {}}
+
+
+def test_mistakes_that_were_read_are_no_alarms(tmp_path: Path) -> None:
+    made = real.plan(write_pairs(tmp_path / "p", many()), **PLAN)
+    plain = real_run.run_real(made, evaluation(), settings_of(made))
+    lines = SAMPLE.splitlines()
+    rows = [
+        row | {"label": "mistake", "line_digest": known.line_digest(line.encode(), 0)}
+        for row in plain["alarms"]
+        for line in lines[row["line"] - 1 : row["line"]]
+    ]
+    labels = tmp_path / "labels.jsonl"
+    labels.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    read = known.KnownMistakes.read(labels)
+    run = real_run.RealRun(made, evaluation(), settings_of(made), read)
+    run.judge()
+    result = run.result(None)
+    assert result["rankers"][PRODUCT] == plain["rankers"][PRODUCT]
+    names = (PRODUCT, PRODUCT_READ)
+    others, fewer = (sum(len(bug.elsewhere) for bug in run.every.bugs[n]) for n in names)
+    alarms, left = (sum(len(file.suspicions) for file in run.every.clean[n]) for n in names)
+    assert fewer < others
+    assert left < alarms
+    alone, also = (
+        sum(row["precision"] * row["count"] for row in result[name])
+        for name in ("reliability", "reliability_read")
+    )
+    assert also > alone
+
+
+@pytest.mark.parametrize("text", ["{", '{"label": "mistake"}', "[1]"])
+def test_labels_that_are_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "labels.jsonl"
+    path.write_text(text, "utf-8")
+    with pytest.raises(UsageError, match=r"labels\.jsonl: no labels"):
+        known.KnownMistakes.read(path)
 
 
 def test_without_the_deciding_linters_no_bug_is_known_as_unreported(tmp_path: Path) -> None:
