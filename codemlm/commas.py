@@ -56,7 +56,7 @@ def text_memberships(nodes: Nodes) -> Iterator[Form]:
         for (_, operator), (right, _) in pairwise(nodes.operands(node)):
             if parsed.text(operator) not in ("in", "not in") or len(right) != 3:
                 continue
-            if parsed.text(right[0]) == "(" and nodes.is_text(right[1:2]):
+            if parsed.text(right[0]) == "(" and _words(nodes, right[1:2]):
                 text = parsed.text(right[1])
                 says = f"({text}) is a text and no tuple: any part of it is found"
                 yield Form(right[1], says, (f"{text},",))

@@ -514,7 +514,8 @@ _RULES = (
         ("if mode in ('fast'):", "if mode in ('fast',):"),
         None,
         "Parentheses make no tuple: `'as' in ('fast')` is true, and so is `'' in ('fast')`.",
-        "A text whose parts are meant is reported too; it needs no parentheses.",
+        "Only texts that are a word. One whose parts are meant is reported too; it needs no "
+        "parentheses.",
     ),
     Rule(
         LOG_ARGUMENTS,

@@ -284,6 +284,8 @@ NOT_FOUND = [
     "if a in ('fast',): pass",
     "if a in (fast): pass",
     "if a in 'fast': pass",
+    "if a in ('/\\\\'): pass",
+    "if a in (' ,;'): pass",
     "if a == ('fast'): pass",
     "log.info('%s of %s', a, b)",
     "log.info('100 %%')",
