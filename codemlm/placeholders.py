@@ -11,7 +11,7 @@ _PRINTF = re.compile(
 )
 _FIELD = re.compile(r"\{(?P<inner>[^{}]*)\}")
 _EXPRESSION = re.compile(
-    r"(?P<root>[^\W\d]\w*)(?:\.\w+|\[[^\[\]]*\]|\(\))*(?:![rsa])?(?::[^\n]*)?\Z"
+    r"(?P<root>[^\W\d]\w*)(?:\.\w+|\[[^\[\]]*\]|\(\))*(?:![rsa])?(?::\S[^\n]*)?\Z"
 )
 
 
