@@ -74,9 +74,10 @@ def accidental_tuples(nodes: Nodes) -> Iterator[Form]:
         if [leaf for leaf in nodes.own(display) if parsed.text(leaf) == ","] != [comma]:
             continue
         start = nodes.leaves(display).start
-        if nodes.kind(display) == "expression_list" and _is_member(
-            nodes, whole[: start - whole[0]]
-        ):
+        if parsed.text(start) == "(" and parsed.text(comma - 1) == ")":
+            continue  # whoever puts it in parentheses thinks of a tuple
+        target = range(whole.start, start)
+        if nodes.kind(display) == "expression_list" and _is_member(nodes, target):
             yield Form(comma, "the comma makes a tuple of the value", (DELETE_TEXT,))
 
 
