@@ -25,7 +25,12 @@ from codemlm.module_members import unknown_module_members
 from codemlm.nodes import Nodes
 from codemlm.project import Module
 from codemlm.project_members import UnknownProjectMember, unknown_project_members
-from codemlm.raising import returned_exceptions, unformatted_exceptions, unraised_exceptions
+from codemlm.raising import (
+    exception_calls,
+    returned_exceptions,
+    unformatted_exceptions,
+    unraised_exceptions,
+)
 from codemlm.reading import Reading
 from codemlm.repetitions import copied_arguments, repeated_conditions, repeated_operands
 from codemlm.rules import (
@@ -162,6 +167,7 @@ def exact_findings(
 def _forms(reading: Reading) -> Iterator[tuple[str, Form]]:
     """What the rules of forms find, each with its code."""
     nodes = Nodes(reading.parsed)
+    calls = exception_calls(nodes)
     by_rule = {
         FOREIGN_SUPER: foreign_supers(reading, nodes),
         LITERAL_IDENTITY: literal_identities(nodes),
@@ -172,9 +178,9 @@ def _forms(reading: Reading) -> Iterator[tuple[str, Form]]:
         COMPARISON_STATEMENT: comparison_statements(nodes),
         CROSSED_ARGUMENTS: crossed_arguments(reading, nodes),
         COPIED_ARGUMENT: copied_arguments(reading, nodes),
-        UNFORMATTED_EXCEPTION: unformatted_exceptions(reading, nodes),
-        UNRAISED_EXCEPTION: unraised_exceptions(reading, nodes),
-        RETURNED_EXCEPTION: returned_exceptions(reading, nodes),
+        UNFORMATTED_EXCEPTION: unformatted_exceptions(reading, nodes, calls),
+        UNRAISED_EXCEPTION: unraised_exceptions(reading, nodes, calls),
+        RETURNED_EXCEPTION: returned_exceptions(reading, nodes, calls),
         CONSTANT_CONDITION: constant_conditions(nodes),
         UNCALLED_METHOD: uncalled_methods(reading, nodes),
         BUILTIN_VALUE: builtin_values(reading, nodes),

@@ -32,10 +32,24 @@ _MAKES_ERRORS = re.compile("err|exc", re.IGNORECASE)
 """Names of functions that are there to make exceptions."""
 
 
-def unformatted_exceptions(reading: Reading, nodes: Nodes) -> Iterator[Form]:
+Calls = Sequence[tuple[int, int]]
+"""Calls of what may be an exception: the leaf of the name, and the node."""
+
+
+def exception_calls(nodes: Nodes) -> list[tuple[int, int]]:
+    """Calls of a bare name that may be an exception, in source order: what the rules start from."""
+    parsed = nodes.parsed
+    wanted = [i for i, text in enumerate(parsed.texts) if _may_be_exception(text)]
+    named = np.isin(parsed.text_ids, wanted) & (parsed.roles == Role.CALL)
+    leaves = np.flatnonzero(named).tolist()
+    calls = [(leaf, int(parsed.parent_nodes[leaf])) for leaf in leaves]
+    return [(n, node) for n, node in calls if nodes.kind(node) == "call"]
+
+
+def unformatted_exceptions(reading: Reading, nodes: Nodes, calls: Calls) -> Iterator[Form]:
     """``raise ValueError("no %s here", name)``: no exception formats, as logging does."""
     parsed = nodes.parsed
-    for leaf, call in _calls(nodes):
+    for leaf, call in calls:
         if nodes.kind(parsed.node_parents[call]) != "raise_statement":
             continue
         first, *values = nodes.positional(call) or [range(0)]
@@ -47,10 +61,10 @@ def unformatted_exceptions(reading: Reading, nodes: Nodes) -> Iterator[Form]:
         yield Form(first.stop, says, ("%",) if _fits(nodes, values) else ())
 
 
-def unraised_exceptions(reading: Reading, nodes: Nodes) -> Iterator[Form]:
+def unraised_exceptions(reading: Reading, nodes: Nodes, calls: Calls) -> Iterator[Form]:
     """``ValueError("no rows")`` as a statement, which does nothing."""
     parsed = nodes.parsed
-    for leaf, call in _calls(nodes):
+    for leaf, call in calls:
         statement = parsed.node_parents[call]
         if nodes.kind(statement) != "expression_statement":
             continue
@@ -61,10 +75,10 @@ def unraised_exceptions(reading: Reading, nodes: Nodes) -> Iterator[Form]:
         yield Form(leaf, "an exception is made, and not raised", (f"raise {parsed.text(leaf)}",))
 
 
-def returned_exceptions(reading: Reading, nodes: Nodes) -> Iterator[Form]:
+def returned_exceptions(reading: Reading, nodes: Nodes, calls: Calls) -> Iterator[Form]:
     """``return ValueError("no rows")``, in a function that is there for something else."""
     parsed = nodes.parsed
-    found = [(leaf, call) for leaf, call in _calls(nodes) if _is_builtin(reading, leaf)]
+    found = [(leaf, call) for leaf, call in calls if _is_builtin(reading, leaf)]
     if "NotImplementedError" in parsed.texts:
         text = parsed.texts.index("NotImplementedError")
         bare = np.flatnonzero((parsed.text_ids == text) & (parsed.roles == Role.READ)).tolist()
@@ -80,17 +94,6 @@ def returned_exceptions(reading: Reading, nodes: Nodes) -> Iterator[Form]:
 
 def _stop(nodes: Nodes, node: int) -> int:
     return nodes.leaves(node).stop if nodes.kind(node) == "call" else 0
-
-
-def _calls(nodes: Nodes) -> Iterator[tuple[int, int]]:
-    """Calls of a bare name that may be an exception: the leaf of the name, and the node."""
-    parsed = nodes.parsed
-    wanted = [i for i, text in enumerate(parsed.texts) if _may_be_exception(text)]
-    named = np.isin(parsed.text_ids, wanted) & (parsed.roles == Role.CALL)
-    for leaf in np.flatnonzero(named).tolist():
-        node = int(parsed.parent_nodes[leaf])
-        if nodes.kind(node) == "call" and nodes.leaves(node).start == leaf:
-            yield leaf, node
 
 
 def _may_be_exception(text: str) -> bool:
