@@ -82,10 +82,13 @@ def accidental_tuples(nodes: Nodes) -> Iterator[Form]:
 
 
 def _is_member(nodes: Nodes, leaves: range) -> bool:
-    """Whether leaves are a member or an item, and ``=``.
+    """Whether leaves are a member or an item of one value, and ``=``.
 
-    Names are given tuples of one element that way now and then (``fields = "name",``).
+    Names are given tuples of one element that way now and then (``fields = "name",``), and so are
+    members in the plural (``self.args = line,``).
     """
-    if len(leaves) < 2 or nodes.parsed.text(leaves[-1]) != "=":
+    parsed = nodes.parsed
+    if len(leaves) < 2 or parsed.text(leaves[-1]) != "=":
         return False
-    return nodes.kind(nodes.node_of(leaves[:-1])) in ("attribute", "subscript")
+    kind = nodes.kind(nodes.node_of(leaves[:-1]))
+    return kind == "subscript" or (kind == "attribute" and parsed.text(leaves[-2])[-1:] != "s")

@@ -534,8 +534,8 @@ _RULES = (
         ("self.size = size,", "self.size = size"),
         None,
         "It is left over from an argument list; the member is a tuple of one element from then on.",
-        "Only members and items: names are given such tuples on purpose. Parentheses around the "
-        "tuple say that it is meant.",
+        "Only items, and members that are no plural: names are given such tuples on purpose. "
+        "Parentheses around the tuple say that it is meant.",
     ),
     Rule(
         ASSERTION_MESSAGE,
@@ -544,7 +544,7 @@ _RULES = (
         ("self.assertTrue(len(rows), 3)", "self.assertEqual(len(rows), 3)"),
         None,
         "The assertion holds for any value that is true, so the test hardly tests anything.",
-        "Only numbers, `True`, `False` and displays: a text may be a message.",
+        "Only numbers, `True`, `False`, lists and mappings: a text or a tuple may be a message.",
     ),
     Rule(
         UNUSED_PRAGMA,

@@ -38,7 +38,7 @@ def missing_prefixes(reading: Reading, nodes: Nodes) -> Iterator[Form]:
         if call < 0 or not (_is_raised(nodes, call) or _is_logged_alone(nodes, call)):
             continue
         if all(_is_local(reading, leaf, root) for root in roots):
-            says = f"`{{{roots[0]}}}` stands in a text that is no formatted one"
+            says = f"`{{{roots[0]}}}` stays as it is: the text has no `f` before it"
             yield Form(leaf, says, (f"f{text}",))
 
 
@@ -106,9 +106,12 @@ def assertion_messages(nodes: Nodes) -> Iterator[Form]:
 
 
 def _is_value(nodes: Nodes, leaves: range) -> bool:
-    """Whether an expression is a number, True, False, or a display: no message."""
+    """Whether an expression is a number, True, False, a list or a mapping: no message.
+
+    Tuples of what was compared are given as messages now and then.
+    """
     parsed = nodes.parsed
     if len(leaves) == 1:
         is_literal = parsed.roles[leaves[0]] in (Role.NUMBER, Role.CONSTANT)
         return bool(is_literal) and parsed.text(leaves[0]) != "None"
-    return nodes.kind(nodes.node_of(leaves)) in ("list", "tuple", "dictionary", "set")
+    return nodes.kind(nodes.node_of(leaves)) in ("list", "dictionary", "set")
