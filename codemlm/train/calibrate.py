@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -210,8 +210,8 @@ def _false_alarms(rows: Rows, undefined: float, threshold: float = 0.0) -> float
 
 def _threshold(rows: Rows, confidence: np.ndarray, settings: FitSettings) -> float:
     clean = rows.kind == CLEAN
-    alarms = np.repeat(confidence[clean], rows.weight[clean].astype(np.int64))
-    return threshold_for(alarms, settings.budget * float(rows.lines.sum()) / 1000)
+    allowed = settings.budget * float(rows.lines.sum()) / 1000
+    return threshold_for(confidence[clean], allowed, rows.weight[clean])
 
 
 def _notes(
@@ -285,26 +285,25 @@ def write_calibration(
 
 def fit_folder(
     model: Path,
-    train: Sequence[Path],
-    held_out: Sequence[Path],
+    train: Rows,
+    held_out: Rows,
     settings: FitSettings,
     version: str | None = None,
 ) -> str:
     """Fits the confidence of a model folder and writes its manifest; returns what to tell."""
-    rows = [merged([Rows.read(path) for path in paths]) for paths in (train, held_out)]
-    made = fit(rows[0], rows[1], settings)
+    made = fit(train, held_out, settings)
     known = Manifest.read(model).calibration
     if known is not None:  # what orders the alternatives stays: the rows were made with it
         before = Calibration.from_json(known)
         kept = {name: before.notes[name] for name in ("ranker",) if name in before.notes}
         made = dataclasses.replace(made, ranker=before.ranker, notes={**made.notes, **kept})
-    write_calibration(model, made, (*rows[0].repositories, *rows[1].repositories), version)
+    write_calibration(model, made, (*train.repositories, *held_out.repositories), version)
     notes = made.notes
     gains = ", ".join(f"{k} {v:.1%}" for k, v in list(notes["gains"]["single"].items())[:10])
     return (
         f"{model / MANIFEST}: threshold {made.threshold:.3f}, "
         f"{notes['alarms_per_1000_lines']} alarms in 1,000 clean lines, "
-        f"finds {notes['recall_at_threshold']:.1%} of {len(rows[1].bugs):,} mistakes; "
+        f"finds {notes['recall_at_threshold']:.1%} of {len(held_out.bugs):,} mistakes; "
         f"precision {notes['precision_at_threshold']:.1%} at {notes['rate']}\n"
         f"undefined names: {made.undefined:.1%} right\nfeatures by gain: {gains}"
     )

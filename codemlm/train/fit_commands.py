@@ -86,6 +86,24 @@ def rank_command(model: Path, pairs: tuple[Path, ...], workers: int) -> None:
     multiple=True,
     help="Of other repositories, to fit confidence and threshold to; can be repeated.",
 )
+@click.option(
+    "--clean",
+    type=Path,
+    multiple=True,
+    help="Rows of code as it is today, without known mistakes, to fit trees to; can be repeated.",
+)
+@click.option(
+    "--calibration-clean",
+    type=Path,
+    multiple=True,
+    help="The same of the repositories of --calibration-rows; can be repeated.",
+)
+@click.option(
+    "--clean-weight",
+    default=0.3,
+    show_default=True,
+    help="How much those rows and their lines count.",
+)
 @click.option("--version", help="Of the model, which confidence belongs to; default: as it was.")
 @click.option("--budget", default=0.01, show_default=True, help="Alarms in 1,000 clean lines.")
 @click.option("--lines-per-bug", default=800.0, show_default=True, help="How rare mistakes are.")
@@ -100,6 +118,9 @@ def fit_command(
     model: Path,
     rows: tuple[Path, ...],
     calibration_rows: tuple[Path, ...],
+    clean: tuple[Path, ...],
+    calibration_clean: tuple[Path, ...],
+    clean_weight: float,
     budget: float,
     lines_per_bug: float,
     stages: int,
@@ -107,7 +128,10 @@ def fit_command(
 ) -> None:
     """Fits a model's confidence and default threshold to collected rows."""
     from codemlm.train.calibrate import FitSettings, fit_folder
+    from codemlm.train.rows import gathered
 
     settings = FitSettings(budget=budget, lines_per_bug=lines_per_bug, stages=stages)
     with reported():
-        click.echo(fit_folder(model, rows, calibration_rows, settings, version))
+        train = gathered(rows, clean, clean_weight)
+        held_out = gathered(calibration_rows, calibration_clean, clean_weight)
+        click.echo(fit_folder(model, train, held_out, settings, version))

@@ -66,10 +66,20 @@ def predict(fitted: Fitted, features: np.ndarray | Sequence[tuple[float, ...]]) 
     return found
 
 
-def threshold_for(confidences: np.ndarray, allowed: float) -> float:
-    """The least threshold that at most ``allowed`` of the confidences reach."""
-    ordered = np.sort(confidences)[::-1]
-    first = int(allowed)
+def threshold_for(
+    confidences: np.ndarray, allowed: float, weight: np.ndarray | None = None
+) -> float:
+    """The least threshold that at most ``allowed`` of the confidences reach.
+
+    Args:
+        confidences: float64 (N,).
+        allowed: how many.
+        weight: as how many each of them counts, (N,); None: as one.
+    """
+    order = np.argsort(-confidences, kind="stable")
+    ordered = confidences[order]
+    counts = np.ones(len(order)) if weight is None else weight[order]
+    first = int(np.searchsorted(np.cumsum(counts), allowed, side="right"))
     if first >= len(ordered):
         return 0.0
     above = float(ordered[first - 1]) if first else 1.0

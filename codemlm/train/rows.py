@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,10 @@ class Rows:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as stream:
             np.savez_compressed(stream, repositories=names, features=features, **columns)
+
+    def scaled(self, share: float) -> Rows:
+        """The same rows, each counting as that share of one, and so do their lines."""
+        return replace(self, weight=self.weight * share, lines=self.lines * share)
 
     @classmethod
     def read(cls, path: Path) -> Rows:
@@ -131,6 +135,17 @@ def joined(parts: Iterable[Part]) -> Rows:
         bugs=np.array(bugs, dtype=np.float64).reshape(-1, 3),
         lines=np.array(lines),
         repositories=tuple(numbers),
+    )
+
+
+def gathered(paths: Sequence[Path], clean: Sequence[Path], share: float) -> Rows:
+    """Rows of files of fixes and of clean code, the latter scaled.
+
+    Raises:
+        UsageError: if a file is missing, damaged, or of other features.
+    """
+    return merged(
+        [*(Rows.read(path) for path in paths), *(Rows.read(path).scaled(share) for path in clean)]
     )
 
 

@@ -390,6 +390,9 @@ def test_the_threshold_keeps_the_budget() -> None:
     assert (confidences >= threshold_for(confidences, 2.0)).sum() == 1  # the two 0.7 tie
     assert (confidences >= threshold_for(confidences, 0.4)).sum() == 0
     assert threshold_for(confidences, 10) == 0.0
+    weight = np.array([1.0, 0.25, 0.25, 8.0])
+    assert (confidences >= threshold_for(confidences, 1.6, weight)).sum() == 3
+    assert (confidences >= threshold_for(confidences, 0.9, weight)).sum() == 0
 
 
 def test_a_checkpoint_scores_as_its_model_does(tmp_path: Path) -> None:

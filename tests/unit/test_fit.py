@@ -31,7 +31,7 @@ from codemlm.train.calibrate import (
     weights,
 )
 from codemlm.train.fit_commands import collect_command, fit_command
-from codemlm.train.rows import BESIDE, CLEAN, WRONG, Rows, merged
+from codemlm.train.rows import BESIDE, CLEAN, WRONG, Rows, gathered, merged
 from codemlm.types import Role
 
 from .fakes import SAMPLE, TableModel, tiny_tokenizer
@@ -87,6 +87,9 @@ def test_wrong_leaves_are_in_the_file_before_the_fix_alone(pairs: Path, tmp_path
     assert (len(twice.kind), len(twice.bugs)) == (2 * len(rows.kind), 4)
     assert twice.lines.tolist() == [2 * rows.lines[0]]
     assert set(twice.bug[twice.kind == WRONG]) == {0, 1, 2, 3}
+    mixed = gathered([tmp_path / "rows.npz"], [tmp_path / "rows.npz"], 0.25)
+    assert mixed.lines.tolist() == [1.25 * rows.lines[0]]
+    assert mixed.weight.tolist() == [*rows.weight, *(rows.weight / 4)]
 
 
 def test_an_undefined_name_is_a_mistake_of_its_own(tmp_path: Path) -> None:
