@@ -100,7 +100,7 @@ def rank_command(model: Path, pairs: tuple[Path, ...], workers: int) -> None:
 )
 @click.option(
     "--clean-weight",
-    default=0.3,
+    default=1.0,
     show_default=True,
     help="How much those rows and their lines count.",
 )
