@@ -91,4 +91,5 @@ def _is_member(nodes: Nodes, leaves: range) -> bool:
     if len(leaves) < 2 or parsed.text(leaves[-1]) != "=":
         return False
     kind = nodes.kind(nodes.node_of(leaves[:-1]))
-    return kind == "subscript" or (kind == "attribute" and parsed.text(leaves[-2])[-1:] != "s")
+    is_plural = parsed.text(leaves[-2]).rstrip("_").endswith("s")
+    return kind == "subscript" or (kind == "attribute" and not is_plural)

@@ -298,6 +298,7 @@ NOT_FOUND = [
     "self.report.info('%s', a, b)",
     "name = name,",
     "self.args = name,",
+    "f.__defaults__ = 2,",
     "self.name = (name,)",
     "self.name = (name),",
     "self.name = name, other",
