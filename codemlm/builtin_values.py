@@ -9,8 +9,6 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterator
 
-import numpy as np
-
 from codemlm.forms import Form
 from codemlm.nodes import Nodes
 from codemlm.reading import Reading
@@ -33,11 +31,10 @@ _LITERAL_ROLES = frozenset({Role.STRING, Role.NUMBER})
 def builtin_values(reading: Reading, nodes: Nodes) -> Iterator[Form]:
     """Built-in functions that are added, formatted, compared with a literal, or indexed."""
     parsed = reading.parsed
-    wanted = [i for i, text in enumerate(parsed.texts) if text in _VALUES]
-    leaves = np.flatnonzero(np.isin(parsed.text_ids, wanted) & (parsed.roles == Role.READ))
-    if not len(leaves) or kind_mask(nodes.names, ("wildcard_import",))[parsed.kinds].any():
+    leaves = nodes.named(_VALUES, Role.READ)
+    if not leaves or kind_mask(nodes.names, ("wildcard_import",))[parsed.kinds].any():
         return  # what a star import brings may have the name of a built-in function
-    for leaf in leaves.tolist():
+    for leaf in leaves:
         if _is_value(nodes, leaf) and not len(reading.binders(leaf)):
             text = parsed.text(leaf)
             yield Form(leaf, f"`{text}` is the built-in function here, and no value", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import cached_property
 from itertools import pairwise
 
@@ -122,6 +122,22 @@ class Nodes:
             *rest, (last, _) = self._chained(inner, operator)
             yield from rest
             yield last, after
+
+    def named(self, texts: Container[str], role: Role) -> list[int]:
+        """The leaves that have one of some texts and a role, in source order."""
+        parsed = self.parsed
+        wanted = [i for i, text in enumerate(parsed.texts) if text in texts]
+        found = np.isin(parsed.text_ids, wanted) & (parsed.roles == role)
+        leaves: list[int] = np.flatnonzero(found).tolist()
+        return leaves
+
+    def method_calls(self, texts: Container[str]) -> Iterator[tuple[int, int]]:
+        """Calls of methods of some names: the leaf of the name, and the node."""
+        parsed = self.parsed
+        for leaf in self.named(texts, Role.METHOD):
+            call = parsed.node_parents[int(parsed.parent_nodes[leaf])]
+            if self.kind(call) == "call" and self.arguments(call).start == leaf + 1:
+                yield leaf, call
 
     def arguments(self, call: int) -> range:
         """The leaves of a call's arguments, with the parentheses; empty if there are none."""

@@ -79,10 +79,8 @@ def returned_exceptions(reading: Reading, nodes: Nodes, calls: Calls) -> Iterato
     """``return ValueError("no rows")``, in a function that is there for something else."""
     parsed = nodes.parsed
     found = [(leaf, call) for leaf, call in calls if _is_builtin(reading, leaf)]
-    if "NotImplementedError" in parsed.texts:
-        text = parsed.texts.index("NotImplementedError")
-        bare = np.flatnonzero((parsed.text_ids == text) & (parsed.roles == Role.READ)).tolist()
-        found += [(leaf, int(parsed.parent_nodes[leaf])) for leaf in bare]
+    bare = nodes.named(("NotImplementedError",), Role.READ)
+    found += [(leaf, int(parsed.parent_nodes[leaf])) for leaf in bare]
     for leaf, node in found:
         statement = node if nodes.kind(node) == "return_statement" else parsed.node_parents[node]
         whole = nodes.leaves(statement) if nodes.kind(statement) == "return_statement" else range(0)

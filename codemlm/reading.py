@@ -9,7 +9,7 @@ import numpy as np
 
 from codemlm.classes import Classes
 from codemlm.imports import Imports
-from codemlm.scopes import Bindings, evaluation_scopes, role_table
+from codemlm.scopes import Bindings, evaluation_scopes, lookup_order, role_table
 from codemlm.signatures import Signatures
 from codemlm.similarity import is_near_spelling, similarity
 from codemlm.surroundings import Surroundings
@@ -79,6 +79,15 @@ class Reading:
         leaves = leaves[plain]
         found: np.ndarray = leaves[~np.isin(parsed.text_ids[leaves], self.stored)]
         return found
+
+    def function_binding(self, leaf: int, name: str) -> int:
+        """The scope of the function around a leaf that binds a name; -1 if none does."""
+        parsed = self.parsed
+        if name not in parsed.texts:
+            return -1
+        order = lookup_order(parsed, int(self.scopes[leaf]))
+        holder = self.bindings.holder(order, parsed.texts.index(name))
+        return holder if holder >= 0 and parsed.scopes[holder].kind == "function" else -1
 
     def binders(self, leaf: int) -> np.ndarray:
         """Leaves anywhere in the file that bind a leaf's text, in source order: int64 (N,)."""

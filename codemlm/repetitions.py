@@ -14,7 +14,7 @@ import numpy as np
 from codemlm.forms import Form, is_pure
 from codemlm.nodes import Nodes
 from codemlm.reading import Reading
-from codemlm.scopes import lookup_order, role_table
+from codemlm.scopes import role_table
 from codemlm.types import Role
 
 _ORDERS = frozenset({"<", ">", "<=", ">=", "in", "not in", "is", "is not"})
@@ -98,17 +98,13 @@ def copied_arguments(reading: Reading, nodes: Nodes) -> Iterator[Form]:
 
 def _is_left_over(reading: Reading, leaf: int, name: str) -> bool:
     """Whether a function around a leaf binds a name, and nothing reads it."""
-    parsed = reading.parsed
-    if name not in parsed.texts:
-        return False
-    text = parsed.texts.index(name)
-    holder = reading.bindings.holder(lookup_order(parsed, int(reading.scopes[leaf])), text)
-    if holder < 0 or parsed.scopes[holder].kind != "function":
+    parsed, holder = reading.parsed, reading.function_binding(leaf, name)
+    if holder < 0:
         return False
     low, high = np.searchsorted(
         parsed.starts, [parsed.scopes[holder].start, parsed.scopes[holder].end]
     )
-    same = parsed.text_ids[low:high] == text
+    same = parsed.text_ids[low:high] == parsed.texts.index(name)
     return not _READS[parsed.roles[low:high][same]].any()
 
 

@@ -13,7 +13,6 @@ from codemlm.forms import Form
 from codemlm.nodes import Nodes
 from codemlm.placeholders import field_roots, printf_values
 from codemlm.reading import Reading
-from codemlm.scopes import lookup_order
 from codemlm.types import Role
 
 _LOGS = frozenset({"debug", "info", "warning", "warn", "error", "critical", "exception"})
@@ -37,7 +36,7 @@ def missing_prefixes(reading: Reading, nodes: Nodes) -> Iterator[Form]:
         call = parsed.node_parents[node] if nodes.kind(node) == "argument_list" else -1
         if call < 0 or not (_is_raised(nodes, call) or _is_logged_alone(nodes, call)):
             continue
-        if all(_is_local(reading, leaf, root) for root in roots):
+        if all(reading.function_binding(leaf, root) >= 0 for root in roots):
             says = f"`{{{roots[0]}}}` stays as it is: the text has no `f` before it"
             yield Form(leaf, says, (f"f{text}",))
 
@@ -59,25 +58,10 @@ def _is_log(nodes: Nodes, call: int) -> bool:
     return parsed.text(start - 3).strip("_").lower() in _LOGGERS
 
 
-def _is_local(reading: Reading, leaf: int, name: str) -> bool:
-    """Whether a function around a leaf binds a name."""
-    parsed = reading.parsed
-    if name not in parsed.texts:
-        return False
-    text = parsed.texts.index(name)
-    holder = reading.bindings.holder(lookup_order(parsed, int(reading.scopes[leaf])), text)
-    return holder >= 0 and parsed.scopes[holder].kind == "function"
-
-
 def log_arguments(nodes: Nodes) -> Iterator[Form]:
     """``log.info("read %s", name, size)``: the record cannot be formatted, and is lost."""
     parsed = nodes.parsed
-    methods = [i for i, text in enumerate(parsed.texts) if text in _LOGS]
-    named = np.isin(parsed.text_ids, methods) & (parsed.roles == Role.METHOD)
-    for leaf in np.flatnonzero(named).tolist():
-        call = parsed.node_parents[int(parsed.parent_nodes[leaf])]
-        if nodes.kind(call) != "call" or nodes.arguments(call).start != leaf + 1:
-            continue
+    for _, call in nodes.method_calls(_LOGS):
         first, *values = nodes.positional(call) or [range(0)]
         if not values or not _is_log(nodes, call) or not nodes.is_text(first):
             continue
@@ -92,13 +76,7 @@ def log_arguments(nodes: Nodes) -> Iterator[Form]:
 
 def assertion_messages(nodes: Nodes) -> Iterator[Form]:
     """``self.assertTrue(count, 3)``: what comes second is only said when the first is not true."""
-    parsed = nodes.parsed
-    methods = [i for i, text in enumerate(parsed.texts) if text in _TRUTHS]
-    named = np.isin(parsed.text_ids, methods) & (parsed.roles == Role.METHOD)
-    for leaf in np.flatnonzero(named).tolist():
-        call = parsed.node_parents[int(parsed.parent_nodes[leaf])]
-        if nodes.kind(call) != "call" or nodes.arguments(call).start != leaf + 1:
-            continue
+    for leaf, call in nodes.method_calls(_TRUTHS):
         given = nodes.positional(call)
         if len(given) == 2 and _is_value(nodes, given[1]):
             says = "its second argument is a message, and is compared with nothing"
