@@ -48,12 +48,12 @@ def test_the_page_of_filters_says_what_was_measured() -> None:
         f"| {one.name}" for one in ALL_FILTERS
     ]
     assert all(line.endswith("| not measured |") for line in unknown[-len(ALL_FILTERS) :])
-    row = {"recall": 0.3, "alarms_per_kloc": 0.5, "recall_at_1": 0.4}
-    other = {"recall": 0.31, "alarms_per_kloc": 0.9, "recall_at_1": 0.35}
+    row = {"recall": 0.3, "alarms_per_kloc": 0.5, "low_recall": 0.4, "low_alarms_per_kloc": 2}
+    other = {"recall": 0.31, "alarms_per_kloc": 0.9, "low_recall": 0.35, "low_alarms_per_kloc": 5}
     rows = {"all": row, f"without {ALL_FILTERS[0].name}": other}
     lines = list(filters({"data": {"bugs": 9, "lines": 1234}, "rows": rows}))
     first, second = lines[-len(ALL_FILTERS) :][:2]
-    assert first.endswith("| -0.40 alarms, -1.0 % recall; +5.0 % at 1 alarm |")
+    assert first.endswith("| -0.40 alarms, -1.0 % recall; at 0.05 -3.00, +5.0 % |")
     assert second.endswith("| not measured |")
     assert "9 real bugs" in "\n".join(lines)
 

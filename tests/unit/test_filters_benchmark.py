@@ -27,6 +27,8 @@ def test_figures_by_hand(script: ModuleType) -> None:
     assert outcomes.figures(2000, 0.4) == {
         "recall": 0.5,
         "alarms_per_kloc": 1.5,
+        "low_recall": 0.75,
+        "low_alarms_per_kloc": 2.0,
         "recall_at_0.5": 0.25,  # one alarm, 0.9, and so above 0.5
         "recall_at_1": 0.5,  # two, and so above 0.4
     }
