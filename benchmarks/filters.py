@@ -25,7 +25,7 @@ from speed import commit, cores, machine, version
 
 from codemlm.commands import load_model
 from codemlm.errors import CodemlmError
-from codemlm.evaluation.injected import line_count
+from codemlm.evaluation.injected import line_count, sample_files
 from codemlm.evaluation.real import Plan, RealBug, fixed_source, plan, real_bug
 from codemlm.evaluation.real_run import is_right
 from codemlm.evaluation.rescoring import LeafScores, WindowScorer, find_change, to_score
@@ -45,6 +45,10 @@ BUDGETS = (0.5, 1.0)
 """Alarms in 1,000 lines of clean code."""
 LOW = 0.05
 """A confidence for those who want to see more than the default shows: there filters have work."""
+_COLUMNS = (
+    *("recall", "alarms in 1,000 lines", "recall at 0.5", "recall at 1"),
+    *(f"recall, {LOW:g} confident", "alarms"),
+)
 KEPT_PER_KLOC, LEAST_KEPT = 15, 6
 """Of a clean file, so many findings are looked at, the most confident ones: 15 times the larger
 budget. The late filters are asked about each of them, which costs a window."""
@@ -113,6 +117,15 @@ class Measurement:
                 progress.update(done, len(self.plan.chosen))
         finally:
             progress.clear()
+
+    def add_clean(self, corpus: Path, count: int) -> None:
+        """Judges so many files of a corpus as code without known mistakes, tests among them."""
+        scorer = self.evaluation.scorer
+        for file in sample_files(corpus, count, seed=0):
+            old = to_score(file.parsed, scorer.tokenizer)
+            known = scorer.whole(old, masked=False)
+            by_set, _ = self._judged(file.parsed, file.name, old, known, {})
+            self._add_clean(file.parsed, by_set)
 
     def _add(self, pairs: Sequence[FixPair]) -> None:
         source = fixed_source(pairs[0])
@@ -221,9 +234,8 @@ def markdown(result: Mapping[str, Any]) -> str:
         f"- Default threshold {result['threshold']:.3f}",
         *(f"- {warning}" for warning in result["warnings"]),
         "",
-        "| filters | recall | alarms in 1,000 lines | recall at 0.5 | recall at 1 "
-        f"| recall, {LOW:g} confident | alarms |",
-        "|---|---|---|---|---|---|---|",
+        f"| filters | {' | '.join(_COLUMNS)} |",
+        "|---" * (len(_COLUMNS) + 1) + "|",
     ]
     for name, row in result["rows"].items():
         recalls = [row["recall"], *(row[f"recall_at_{budget:g}"] for budget in BUDGETS)]
@@ -251,8 +263,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         chosen, Evaluation(WindowScorer(scorer.model, scorer.tokenizer), calibration)
     )
     found.run()
+    if options.clean is not None:
+        found.add_clean(options.clean, options.files)
     command = f"python benchmarks/filters.py --pairs PAIRS --max-lines {options.max_lines}"
     command += f" --limit {options.limit}" if options.limit else ""
+    command += f" --clean CORPUS --files {options.files}" if options.clean else ""
     run = {
         "date": str(datetime.datetime.now(datetime.UTC).date()),
         "machine": f"{machine()}, {options.threads} of {cores()} cores",
@@ -272,6 +287,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pairs", type=Path, required=True, help="fixes with texts, .jsonl.gz")
     parser.add_argument("--model", type=Path, help="model folder, instead of the one that ships")
     parser.add_argument("--limit", type=int, help="bugs at most, evenly over repositories")
+    parser.add_argument("--clean", type=Path, help="corpus (.jsonl.gz) of more clean code")
+    parser.add_argument("--files", type=int, default=300, help="of it")
     parser.add_argument("--max-lines", type=int, default=3000, help="of a file")
     parser.add_argument("--threads", type=int, default=1, help="of the model")
     parser.add_argument("--out", type=Path, default=RUNS, help="folder of filters.json and .md")

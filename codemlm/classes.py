@@ -46,7 +46,7 @@ PLAIN_BASES = _NO_MEMBERS | {_OBJECT}
 """Bases that bring no constructor, and no member but those of every object."""
 _DYNAMIC = re.compile(
     rb"\b(?:setattr|delattr|vars|locals|globals|exec|execfile)\s*\(|\b__dict__\b|\b__class__\s*="
-    rb"|\b__slots__\b"
+    rb"|\b__slots__\b|(?:patch|mock)[\w.]*\(\s*self\b"
 )
 _DYNAMIC_OUTSIDE = re.compile(rb"\b(?:setattr|exec|execfile)\s*\(|\b__dict__\b|\b__bases__\b")
 _ABSTRACT = re.compile(rb"\b(?:NotImplemented\w*|abstract\w*|ABCMeta)\b|[Ss]ubclass|[Mm]ix-?in")

@@ -48,6 +48,8 @@ def foreign_supers(reading: Reading, nodes: Nodes) -> Iterator[Form]:
     if "super" not in parsed.texts:
         return
     wanted = (parsed.text_ids == parsed.texts.index("super")) & (parsed.roles == Role.CALL)
+    bound = parsed.text_ids[parsed.roles == Role.IMPORT].tolist()
+    imported = {parsed.texts[text] for text in set(bound)}
     for call in wanted.nonzero()[0].tolist():
         leaf = call + 2
         if leaf + 3 >= len(parsed) or parsed.roles[leaf] != Role.READ:
@@ -57,9 +59,12 @@ def foreign_supers(reading: Reading, nodes: Nodes) -> Iterator[Form]:
             continue
         owner = _class_around(reading, leaf)
         if owner and parsed.text(leaf) != owner and _is_class(reading, leaf):
-            skipped = parsed.text(leaf) in _ancestors_of(nodes, owner)
+            bases = _ancestors_of(nodes, owner)
+            # Of what is imported nobody knows whether it is a base of a base that is imported too.
+            may_be = _is_import(reading, leaf) and any(base in imported for base in bases)
+            doubtful = parsed.text(leaf) in bases or may_be
             says = f"`super` of another class than `{owner}`"
-            yield Form(leaf, says, (owner,), is_doubtful=skipped)
+            yield Form(leaf, says, (owner,), is_doubtful=doubtful)
 
 
 def _ancestors_of(nodes: Nodes, name: str) -> set[str]:
@@ -84,6 +89,10 @@ def _class_around(reading: Reading, leaf: int) -> str:
     while scope >= 0 and scopes[scope].kind != "class":
         scope = scopes[scope].parent
     return reading.classes.name_of(scope) if scope >= 0 else ""
+
+
+def _is_import(reading: Reading, leaf: int) -> bool:
+    return bool((reading.parsed.roles[reading.binders(leaf)] == Role.IMPORT).all())
 
 
 def _is_class(reading: Reading, leaf: int) -> bool:
