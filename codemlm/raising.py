@@ -47,9 +47,18 @@ def exception_calls(nodes: Nodes) -> list[tuple[int, int]]:
 
 
 def unformatted_exceptions(reading: Reading, nodes: Nodes, calls: Calls) -> Iterator[Form]:
-    """``raise ValueError("no %s here", name)``: no exception formats, as logging does."""
+    """``raise ValueError("no %s here", name)``: no exception formats, as logging does.
+
+    Nor does one take what belongs behind its text: ``raise ValueError("no %s here") % name``.
+    """
     parsed = nodes.parsed
     for leaf, call in calls:
+        after = nodes.leaves(call).stop
+        shown = tuple(map(parsed.text, range(after, min(after + 3, len(parsed)))))
+        is_left = shown[:1] == ("%",) and nodes.leaves(parsed.node_parents[call]).start == leaf
+        if (is_left or shown == (".", "format", "(")) and _is_plain(reading, nodes, leaf):
+            says = f"this stands behind `{parsed.text(leaf)}(...)`, and not behind its text"
+            yield Form(after if is_left else after + 1, says, ())
         if nodes.kind(parsed.node_parents[call]) != "raise_statement":
             continue
         first, *values = nodes.positional(call) or [range(0)]
