@@ -26,6 +26,8 @@ def constant_conditions(nodes: Nodes) -> Iterator[Form]:
 def _constants(nodes: Nodes, operator: str, chain: list[tuple[range, int]]) -> Iterator[Form]:
     parsed = nodes.parsed
     for place, (leaves, _) in enumerate(chain):
+        if not leaves:
+            continue  # it did not parse
         before = comparison_of(nodes, chain[place - 1][0]) if place else None
         after = comparison_of(nodes, chain[place + 1][0]) if place + 1 < len(chain) else None
         constant = nodes.bare(leaves)

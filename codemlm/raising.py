@@ -51,23 +51,35 @@ def unformatted_exceptions(reading: Reading, nodes: Nodes, calls: Calls) -> Iter
 
     Nor does one take what belongs behind its text: ``raise ValueError("no %s here") % name``.
     """
-    parsed = nodes.parsed
     for leaf, call in calls:
-        after = nodes.leaves(call).stop
-        shown = tuple(map(parsed.text, range(after, min(after + 3, len(parsed)))))
-        is_left = shown[:1] == ("%",) and nodes.leaves(parsed.node_parents[call]).start == leaf
-        if (is_left or shown == (".", "format", "(")) and _is_plain(reading, nodes, leaf):
-            says = f"this stands behind `{parsed.text(leaf)}(...)`, and not behind its text"
-            yield Form(after if is_left else after + 1, says, ())
-        if nodes.kind(parsed.node_parents[call]) != "raise_statement":
-            continue
-        first, *values = nodes.positional(call) or [range(0)]
-        if not values or any(_is_starred(nodes, value) for value in values):
-            continue
-        if _room(nodes, first) != len(values) or not _is_plain(reading, nodes, leaf):
-            continue
-        says = f"`{parsed.text(leaf)}` does not put values into its text, as `%` would"
-        yield Form(first.stop, says, ("%",) if _fits(nodes, values) else ())
+        found = _behind(nodes, leaf, call) or _beside(nodes, leaf, call)
+        if found is not None and _is_plain(reading, nodes, leaf):
+            yield found
+
+
+def _beside(nodes: Nodes, leaf: int, call: int) -> Form | None:
+    """Values that are given beside a text with as many placeholders."""
+    parsed = nodes.parsed
+    if nodes.kind(parsed.node_parents[call]) != "raise_statement":
+        return None
+    first, *values = nodes.positional(call) or [range(0)]
+    if not values or any(parsed.text(value[0]) in ("*", "**") for value in values):
+        return None
+    if _room(nodes, first) != len(values):
+        return None
+    says = f"`{parsed.text(leaf)}` does not put values into its text, as `%` would"
+    return Form(first.stop, says, ("%",) if _fits(nodes, values) else ())
+
+
+def _behind(nodes: Nodes, leaf: int, call: int) -> Form | None:
+    """``%`` or ``format`` behind the call, instead of the text."""
+    parsed, after = nodes.parsed, nodes.leaves(call).stop
+    shown = [parsed.text(n) for n in range(after, min(after + 3, len(parsed)))]
+    says = f"this stands behind `{parsed.text(leaf)}(...)`, and not behind its text"
+    if shown == [".", "format", "("]:
+        return Form(after + 1, says, ())
+    is_left = nodes.leaves(parsed.node_parents[call]).start == leaf
+    return Form(after, says, ()) if is_left and shown[:1] == ["%"] else None
 
 
 def unraised_exceptions(reading: Reading, nodes: Nodes, calls: Calls) -> Iterator[Form]:
@@ -91,16 +103,13 @@ def returned_exceptions(reading: Reading, nodes: Nodes, calls: Calls) -> Iterato
     bare = nodes.named(("NotImplementedError",), Role.READ)
     found += [(leaf, int(parsed.parent_nodes[leaf])) for leaf in bare]
     for leaf, node in found:
-        statement = node if nodes.kind(node) == "return_statement" else parsed.node_parents[node]
-        whole = nodes.leaves(statement) if nodes.kind(statement) == "return_statement" else range(0)
-        if len(whole) < 2 or whole[1] != leaf or whole.stop != max(leaf + 1, _stop(nodes, node)):
+        stop = nodes.leaves(node).stop if nodes.kind(node) == "call" else leaf + 1
+        statement = int(parsed.parent_nodes[leaf - 1]) if leaf else -1
+        is_returned = nodes.kind(statement) == "return_statement"
+        if not is_returned or nodes.leaves(statement) != range(leaf - 1, stop):
             continue
         if parsed.text(leaf) == "NotImplementedError" or _is_mistaken(nodes, statement):
-            yield Form(whole[0], "an exception is returned, and not raised", ("raise",))
-
-
-def _stop(nodes: Nodes, node: int) -> int:
-    return nodes.leaves(node).stop if nodes.kind(node) == "call" else 0
+            yield Form(leaf - 1, "an exception is returned, and not raised", ("raise",))
 
 
 def _may_be_exception(text: str) -> bool:
@@ -159,10 +168,6 @@ def _room(nodes: Nodes, leaves: range) -> int | None:
     texts = [parsed.text(n) for n in leaves if parsed.roles[n] != Role.COMMENT]
     is_plain = nodes.is_text(leaves) and all(text[0] not in "bB" for text in texts)
     return printf_values(texts) if is_plain else None
-
-
-def _is_starred(nodes: Nodes, leaves: range) -> bool:
-    return nodes.parsed.text(leaves[0]) in ("*", "**")
 
 
 def _fits(nodes: Nodes, values: Sequence[range]) -> bool:
