@@ -21,6 +21,7 @@ from codemlm.forms import (
     literal_identities,
     raised_values,
 )
+from codemlm.guards import is_told
 from codemlm.module_members import unknown_module_members
 from codemlm.nodes import Nodes
 from codemlm.project import Module
@@ -150,6 +151,8 @@ def exact_findings(
     if parsed.language.name != "python":
         return found
     for rule, form in _forms(reading):
+        if is_told(parsed, form.leaf):
+            continue
         sure = DOUBTFUL if form.is_doubtful else CONFIDENCE[rule]
         found.setdefault(form.leaf, Exact(rule, form.says, form.candidates, sure))
     if parsed.has_error:

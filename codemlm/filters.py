@@ -12,16 +12,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from codemlm.alternatives import is_informative
+from codemlm.guards import TOLD
 from codemlm.injection import Kind, Rewrite
 from codemlm.syntax import ParsedFile, node_type_names, parses
 from codemlm.types import Span
 
 _RAISES = re.compile(rb"\b(?:raises|assertRaises(?:Regexp?)?|assertWarns(?:Regex)?|warns)\s*\(")
-_TOLD = re.compile(
-    rb"^[^\n]*#\s*(?:noqa(?!\s*:)|noqa\s*:[^\n]*\b(?:F|B|PL|SIM)\d|pylint\s*:\s*disable"
-    rb"|type\s*:\s*ignore|pyright\s*:\s*ignore)[^\n]*",
-    re.IGNORECASE | re.MULTILINE,
-)
 _SYMMETRICAL = frozenset({"==", "!=", "is", "is not", "and", "or", "*", "&", "|", "^"})
 _EITHER_ORDER = frozenset(
     {
@@ -118,7 +114,7 @@ _AROUND_CALL = frozenset({"attribute", "call", "with_item", "as_pattern", "with_
 
 
 def _told_already(parsed: ParsedFile) -> Drops:
-    return _inside([match.span() for match in _TOLD.finditer(parsed.source)])
+    return _inside([match.span() for match in TOLD.finditer(parsed.source)])
 
 
 def _no_change(parsed: ParsedFile) -> Drops:

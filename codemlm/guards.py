@@ -14,6 +14,12 @@ _CATCHES = re.compile(
 _SILENCED = re.compile(
     rb"#.*(?:type:\s*ignore|pyright:\s*ignore|noqa(?!:)|no-member|E1101|E1123|unexpected-keyword|nosec)"
 )
+TOLD = re.compile(
+    rb"^[^\n]*#\s*(?:noqa(?!\s*:)|noqa\s*:[^\n]*\b(?:F|B|PL|SIM)\d|pylint\s*:\s*disable"
+    rb"|type\s*:\s*ignore|pyright\s*:\s*ignore)[^\n]*",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Lines on which a comment tells a linter or type checker to accept something."""
 _SUPPRESSES = re.compile(rb"with\b[^\n]*\b(?:suppress|raises|assertRaises\w*)\b")
 
 
@@ -37,6 +43,12 @@ def is_guarded_import(parsed: ParsedFile, leaf: int) -> bool:
         if kind in _MAY_NOT_RUN:
             return True
     return False
+
+
+def is_told(parsed: ParsedFile, leaf: int) -> bool:
+    """Whether a comment on a leaf's line tells a linter to accept something there."""
+    low = parsed.source.rfind(b"\n", 0, int(parsed.starts[leaf])) + 1
+    return TOLD.match(parsed.source, low) is not None
 
 
 def is_guarded(parsed: ParsedFile, leaf: int) -> bool:

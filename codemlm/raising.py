@@ -108,8 +108,19 @@ def returned_exceptions(reading: Reading, nodes: Nodes, calls: Calls) -> Iterato
         is_returned = nodes.kind(statement) == "return_statement"
         if not is_returned or nodes.leaves(statement) != range(leaf - 1, stop):
             continue
-        if parsed.text(leaf) == "NotImplementedError" or _is_mistaken(nodes, statement):
+        if parsed.text(leaf) != "NotImplementedError":
+            is_meant = not _is_mistaken(nodes, statement)
+        else:
+            is_meant = any(_is_raised(nodes, name) for name in nodes.functions_around(statement))
+        if not is_meant:
             yield Form(leaf - 1, "an exception is returned, and not raised", ("raise",))
+
+
+def _is_raised(nodes: Nodes, name: str) -> bool:
+    """Whether something raises what a function of that name returns: ``raise self.missing()``."""
+    parsed = nodes.parsed
+    calls = (*nodes.named((name,), Role.CALL), *nodes.named((name,), Role.METHOD))
+    return any("raise" in (parsed.text(n - 1), parsed.text(n - 3)) for n in calls if n >= 3)
 
 
 def _may_be_exception(text: str) -> bool:

@@ -61,7 +61,7 @@ an error, which names the nearest one that is.
 _FILTERS = """
 What is no finding, whatever the model says. Each filter has a name, and can be left out by itself
 (`codemlm.filters`, `Scanner(filters=...)`). What the exact rules (CM2) find is certain, and passes
-all but `broken`.
+all but `broken`; forms (CM205 and up) are not reported on lines that `told-already` would drop.
 """.strip()
 
 
