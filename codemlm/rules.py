@@ -260,7 +260,9 @@ _RULES = (
         "The line raises NameError as soon as it runs. In a branch that is seldom taken, such as "
         "the handling of an error, that is when it hurts most.",
         "Files that import with `*` or change their globals by hand may bind names that cannot be "
-        "seen; names that only such a construct could bind are not reported.",
+        "seen; names that only such a construct could bind are not reported. What a file is full "
+        "of, or is undefined in more than three files of a scan, is less sure: something may put "
+        "it there.",
     ),
     Rule(
         UNKNOWN_MEMBER,

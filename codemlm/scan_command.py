@@ -127,7 +127,7 @@ def _scan_once(request: ScanRequest, model: _Model) -> int:
         )
         reporter = make_reporter(config.output_format, settings, statistics=request.statistics)
         baseline = _baseline(request, config)
-        steps = _Steps(files, config, baseline, _fixer(request, out), model)
+        steps = _Steps(files, config, baseline, _fixer(request, out), model, options)
         summary = _scan_all(request, steps, scanner, reporter)
     if not request.quiet:
         sys.stderr.write(summary.text(time.monotonic() - started) + "\n")
@@ -217,6 +217,7 @@ class _Steps:
         baseline: known findings.
         fixer: what makes or shows edits.
         model: which tells of its work.
+        options: what is reported of a file.
     """
 
     files: ConfigFiles
@@ -224,22 +225,34 @@ class _Steps:
     baseline: Baseline | None
     fixer: Fixer | None
     model: _Model
+    options: Callable[[str], ScanOptions]
 
     def filtered(
         self, results: Iterator[FileResult | Failure], changes: Changes | None
     ) -> Iterator[FileResult | Failure]:
-        """The results without what the baseline, unchanged lines and the budget hold back."""
+        """The results without what the baseline, unchanged lines and the budget hold back.
+
+        Names that are undefined in many files are held back, too.
+        """
+        from codemlm.everywhere import less_sure_everywhere
+
         if self.baseline is not None:
             results = self.baseline.only_new(results)
         if changes is not None:
             from codemlm.changes import only_changed
 
             results = only_changed(results, changes)
+        results = less_sure_everywhere(results, self._least_undefined)
         if self.config.max_per_kloc is not None:
             from codemlm.budget import within_budget
 
             results = within_budget(results, self.config.max_per_kloc)
         return results
+
+    def _least_undefined(self, path: str) -> float:
+        from codemlm.rules import UNDEFINED_NAME
+
+        return self.options(path).least(UNDEFINED_NAME, self.model.calibration.threshold)
 
 
 def _scan_all(request: ScanRequest, steps: _Steps, scanner: Scanner, reporter: Reporter) -> Summary:

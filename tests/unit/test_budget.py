@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from codemlm.budget import OVER_BUDGET, within_budget
+from codemlm.everywhere import EVERYWHERE, less_sure_everywhere
+from codemlm.findings import Finding
+from codemlm.rules import UNDEFINED_NAME
 from codemlm.scanner import FileResult
 from codemlm.source import Failure, Reason
 from codemlm.watch import LEAST_PAUSE_S, SHARE, stamps_of, watch
@@ -32,6 +35,27 @@ def test_the_surest_findings_fit_the_budget(per_kloc: float, kept: list[str]) ->
     files = [r for r in found if isinstance(r, FileResult)]
     assert [r.path for r in files if r.findings] == kept
     assert [r.held_back for r in files if not r.findings] == [((OVER_BUDGET, 1),)] * (3 - len(kept))
+
+
+def test_names_that_are_undefined_in_many_files_are_less_sure() -> None:
+    sure = scan_text(BUG)
+    name = replace(sure.findings[0], rule=UNDEFINED_NAME, confidence=0.9)
+    other = replace(sure.findings[0], leaf=name.leaf + 1, confidence=0.8)
+
+    def file(path: str, *findings: Finding) -> FileResult:
+        return replace(sure, path=path, findings=findings)
+
+    many: list[FileResult | Failure] = [file(f"{n}.py", name, other) for n in range(6)]
+    many.insert(1, Failure("gone.py", Reason.MISSING, ""))
+    many.append(file("last.py", replace(name, text="once")))
+    found = list(less_sure_everywhere(many, lambda path: 0.3))
+    assert found[:4] == many[:4]
+    assert found[7] == many[7]
+    fourth, fifth, sixth = (r for r in found[4:7] if isinstance(r, FileResult))
+    assert fourth.findings == (other, replace(name, confidence=0.9 * 9 / 16))
+    assert fifth.findings == (other, replace(name, confidence=0.9 * 9 / 25))
+    assert sixth.findings == (other,)
+    assert sixth.held_back == ((EVERYWHERE, 1),)
 
 
 def test_unused_pragmas_cost_nothing() -> None:
