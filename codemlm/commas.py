@@ -14,6 +14,8 @@ from codemlm.nodes import Nodes
 from codemlm.types import DELETE_TEXT, Role
 
 _WORD = re.compile(r"[\w./:@-]{1,40}\Z")
+_JOINS_BEFORE, _JOINS_AFTER = "/.:@-", "/.:@"
+"""Characters at which a word is put together from its parts: paths, addresses."""
 _DISPLAYS = frozenset({"list", "tuple", "set"})
 _LEAST = 3
 """Texts of a display before one of them can be seen to be unlike the others."""
@@ -36,6 +38,9 @@ def missing_commas(nodes: Nodes) -> Iterator[Form]:
             continue
         leaves = [leaf for leaf in nodes.leaves(node) if parsed.roles[leaf] == Role.STRING]
         for leaf, after in pairwise(leaves):
+            word, other = (_inner(parsed.text(one)) for one in (leaf, after))
+            if word[-1:] in _JOINS_BEFORE or other[:1] in _JOINS_AFTER:
+                continue
             says = f"{parsed.text(leaf)} and {parsed.text(after)} become one text"
             yield Form(leaf, says, (f"{parsed.text(leaf)},",))
 
@@ -44,9 +49,14 @@ def _words(nodes: Nodes, leaves: range) -> list[str]:
     """The texts of an element that are words, one or run together; none if it is anything else."""
     parsed = nodes.parsed
     texts = [parsed.text(leaf) for leaf in leaves if parsed.roles[leaf] != Role.COMMENT]
-    inner = [text.lstrip("rRuUbB").strip("'\"") for text in texts]
+    inner = list(map(_inner, texts))
     is_plain = nodes.is_text(leaves) and all(_WORD.match(text) for text in inner)
     return inner if is_plain else []
+
+
+def _inner(text: str) -> str:
+    """What stands between the quotes of a text."""
+    return text.lstrip("rRuUbB").strip("'\"")
 
 
 def text_memberships(nodes: Nodes) -> Iterator[Form]:
