@@ -209,6 +209,11 @@ def _reliability(figure: Figure, result: Mapping[str, Any]) -> None:
         lower.text(middle, count * 1.2, f"{count:,}", ha="center", fontsize=size, color=_INK)
     confidences, precisions = [b[1] for b in bins], [b[2] for b in bins]
     upper.plot(confidences, precisions, color=_BLUE, marker="o", label="findings of the product")
+    read = list(bins_of(result.get("reliability_read") or ()))
+    if read:
+        label = "the same, others read and counted as right"
+        points = [b[1] for b in read], [b[2] for b in read]
+        upper.plot(*points, color=_RED, marker="s", linestyle="-.", label=label)
     upper.set_ylim(0, 1)
     upper.legend(loc="upper left", frameon=False)
     upper.set_ylabel("measured precision")

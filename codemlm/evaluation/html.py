@@ -277,17 +277,24 @@ def _reliability(result: Result, drawn: dict[str, bytes]) -> Markup:
     error = calibration_error(bins)
     if error is None:
         return MISSING
-    rows = [
+    groups = [Group("", _bin_rows(bins))]
+    if result.get("reliability_read"):
+        said = "other mistakes that were read counted as right"
+        groups.append(Group(said, _bin_rows(result["reliability_read"])))
+    heads = ["confidence", "findings", "mean confidence", "measured precision"]
+    text = f"Expected calibration error: {error:.3f}. {prevalence(result.get('data') or {})}"
+    shown = table("Findings of the product by confidence", heads, groups)
+    return join(paragraph(text), shown, _picture(drawn, "reliability"))
+
+
+def _bin_rows(bins: Iterable[Mapping[str, Any]]) -> list[Row]:
+    return [
         Row(
             f"{low * 100:.0f}\N{EN DASH}{high * 100:.0f} %",
             [count_cell(count), share_cell(confidence), share_cell(precision)],
         )
         for (low, high), confidence, precision, count in bins_of(bins)
     ]
-    heads = ["confidence", "findings", "mean confidence", "measured precision"]
-    text = f"Expected calibration error: {error:.3f}. {prevalence(result.get('data') or {})}"
-    shown = table("Findings of the product by confidence", heads, [Group("", rows)])
-    return join(paragraph(text), shown, _picture(drawn, "reliability"))
 
 
 def _alarms(alarms: Sequence[Result]) -> Markup:
