@@ -211,11 +211,12 @@ def _reliability(figure: Figure, result: Mapping[str, Any]) -> None:
     upper.plot(confidences, precisions, color=_BLUE, marker="o", label="findings of the product")
     read = list(bins_of(result.get("reliability_read") or ()))
     if read:
-        label = "the same, others read and counted as right"
+        label = "others read, counted as right"
         points = [b[1] for b in read], [b[2] for b in read]
         upper.plot(*points, color=_RED, marker="s", linestyle="-.", label=label)
-    upper.set_ylim(0, 1)
-    upper.legend(loc="upper left", frameon=False)
+    upper.set_ylim(0, 1.15 if read else 1)  # room for a legend of three
+    columns = 3 if read else 1
+    upper.legend(loc="upper left", frameon=False, ncols=columns, columnspacing=1.0)
     upper.set_ylabel("measured precision")
     _percents(upper, "x")
     _percents(upper, "y")
