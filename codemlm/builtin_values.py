@@ -31,7 +31,7 @@ _LITERAL_ROLES = frozenset({Role.STRING, Role.NUMBER})
 def builtin_values(reading: Reading, nodes: Nodes) -> Iterator[Form]:
     """Built-in functions that are added, formatted, compared with a literal, or indexed."""
     parsed = reading.parsed
-    leaves = nodes.named(_VALUES, Role.READ)
+    leaves = nodes.named(_VALUES.__contains__, Role.READ)
     if not leaves or kind_mask(nodes.names, ("wildcard_import",))[parsed.kinds].any():
         return  # what a star import brings may have the name of a built-in function
     for leaf in leaves:

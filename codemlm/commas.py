@@ -30,8 +30,7 @@ def missing_commas(nodes: Nodes) -> Iterator[Form]:
         around = parsed.node_parents[node]
         if nodes.kind(around) not in _DISPLAYS:
             continue
-        own = [leaf for leaf in nodes.own(around) if parsed.roles[leaf] == Role.PUNCTUATION]
-        parts = [range(a + 1, b) for a, b in pairwise(own) if b - a > 1]
+        parts = nodes.elements(around)
         strings = [_words(nodes, part) for part in parts]
         joined = sum(len(one) > 1 for one in strings)
         if len(parts) < _LEAST or not all(strings) or joined > max(1, len(parts) // _RARE):

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from codemlm.forms import Form, comparison_of
+from codemlm.forms import LITERALS, Form, comparison_of
 from codemlm.nodes import Nodes
 from codemlm.reading import Reading
 from codemlm.types import Role
 
 _TESTS = frozenset({"if_statement", "elif_clause", "while_statement", "not_operator", "if_clause"})
-_LITERALS = frozenset({"string", "integer", "float"})
 _PARTS = frozenset({"boolean_operator", "parenthesized_expression"})
 
 
@@ -51,7 +50,7 @@ def _constants(nodes: Nodes, operator: str, chain: list[tuple[range, int]]) -> I
 def _is_true(nodes: Nodes, leaf: int) -> bool:
     """Whether a leaf is a text or a number that is true."""
     text = nodes.parsed.text(leaf)
-    if nodes.names[int(nodes.parsed.kinds[leaf])] not in _LITERALS:
+    if nodes.names[int(nodes.parsed.kinds[leaf])] not in LITERALS:
         return False
     return bool(text.strip("rRbBuU'\"") if text[-1] in "'\"" else text.strip("0._jJlL"))
 
@@ -64,7 +63,7 @@ def is_tested(nodes: Nodes, node: int) -> bool:
         node, around = around, parsed.node_parents[around]
     leaves, kind = nodes.leaves(node) if node >= 0 else range(0), nodes.kind(around)
     if kind == "conditional_expression":
-        own = [leaf for leaf in nodes.own(around) if parsed.roles[leaf] == Role.KEYWORD]
+        own = nodes.keywords(around)  # `if` and `else`
         return len(own) == 2 and own[0] < leaves.start and leaves.stop <= own[1]
     if kind == "assert_statement":  # and not its message
         return leaves.start == nodes.leaves(around).start + 1

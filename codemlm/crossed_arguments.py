@@ -7,7 +7,7 @@ names are exactly the other one's parameter, and the file itself defines the fun
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations, pairwise
+from itertools import combinations
 
 from codemlm.forms import Form
 from codemlm.nodes import Nodes
@@ -52,14 +52,12 @@ def crossed_arguments(reading: Reading, nodes: Nodes) -> Iterator[Form]:
 def _plain(nodes: Nodes, arguments: range) -> dict[int, int]:
     """Positional arguments that are a name alone: place to leaf; none after a ``*``."""
     parsed = nodes.parsed
-    node = int(parsed.parent_nodes[arguments[0]])
-    commas = [leaf for leaf in nodes.own(node) if parsed.text(leaf) in (",", "(", ")")]
     found: dict[int, int] = {}
-    for place, (before, after) in enumerate(pairwise(commas)):
-        if parsed.text(before + 1) == "*":
+    for place, leaves in enumerate(nodes.elements(int(parsed.parent_nodes[arguments[0]]))):
+        if parsed.text(leaves[0]) == "*":
             break
-        if after - before == 2 and parsed.roles[before + 1] == Role.READ:
-            found[place] = before + 1
+        if len(leaves) == 1 and parsed.roles[leaves[0]] == Role.READ:
+            found[place] = leaves[0]
     return found
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from codemlm.findings import MOST_UNDEFINED, Finding
+from codemlm.findings import Finding, share_in_crowd
 from codemlm.rules import UNDEFINED_NAME
 from codemlm.scanner import FileResult
 from codemlm.source import Failure
@@ -46,7 +46,5 @@ def less_sure_everywhere(
 
 
 def _less_sure(finding: Finding, files: Counter[str]) -> Finding:
-    many = files[finding.text] if finding.rule == UNDEFINED_NAME else 0
-    if many <= MOST_UNDEFINED:
-        return finding
-    return replace(finding, confidence=finding.confidence * (MOST_UNDEFINED / many) ** 2)
+    share = share_in_crowd(files[finding.text]) if finding.rule == UNDEFINED_NAME else 1.0
+    return finding if share == 1.0 else replace(finding, confidence=finding.confidence * share)

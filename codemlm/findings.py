@@ -161,10 +161,14 @@ def suspect(
     for leaf, one in exact.items():
         many = max(rules[one.rule], reads[one.rule, context.parsed.text(leaf)])
         sure = calibration.undefined if one.confidence is None else one.confidence
-        given = min(1.0, MOST_UNDEFINED / many) ** 2 if one.rule in UNKNOWN else 1.0
-        confidence = sure * given
+        confidence = sure * (share_in_crowd(many) if one.rule in UNKNOWN else 1.0)
         certain.append(_certain(context, leaf, doubts.by_leaf.get(leaf), one, confidence))
     return found, certain
+
+
+def share_in_crowd(many: int) -> float:
+    """What is left of the confidence in a name where so many are like it."""
+    return min(1.0, MOST_UNDEFINED / many) ** 2
 
 
 def least_by_default(finding: Finding, calibration: Calibration) -> float:

@@ -19,7 +19,7 @@ from codemlm.reading import Reading
 from codemlm.scopes import role_table
 from codemlm.types import Role
 
-_LITERALS = frozenset({"string", "integer", "float"})
+LITERALS = frozenset({"string", "integer", "float"})
 _DISPLAYS = frozenset({"list", "dictionary", "set", "tuple", "concatenated_string"})
 _CLASSES = role_table(frozenset({Role.DEFINITION, Role.IMPORT}))
 _OPPOSITE = {"and": "or", "or": "and", "is": "is not", "is not": "is"}
@@ -122,7 +122,7 @@ def _is_literal(nodes: Nodes, leaves: range) -> bool:
     """Whether an expression is a text, a number, or a display of a list, tuple, set or mapping."""
     parsed = nodes.parsed
     if len(leaves) == 1:
-        return nodes.names[int(parsed.kinds[leaves[0]])] in _LITERALS
+        return nodes.names[int(parsed.kinds[leaves[0]])] in LITERALS
     return nodes.kind(nodes.node_of(leaves)) in _DISPLAYS
 
 

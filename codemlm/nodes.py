@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from functools import cached_property
 from itertools import pairwise
 
@@ -11,6 +11,9 @@ import numpy as np
 
 from codemlm.syntax import ParsedFile, node_type_names
 from codemlm.types import Role
+
+_BETWEEN = frozenset("()[]{},")
+"""What stands before, between and after the elements of a display or an argument list."""
 
 
 class Nodes:
@@ -64,6 +67,10 @@ class Nodes:
         low, high = np.searchsorted(self._sorted_parents, [node, node + 1]).tolist()
         found: list[int] = self._order[low:high].tolist()
         return found
+
+    def keywords(self, node: int) -> list[int]:
+        """The keywords that are children of a node: ``if`` and ``else`` of a conditional."""
+        return [leaf for leaf in self.own(node) if self.parsed.roles[leaf] == Role.KEYWORD]
 
     def functions_around(self, node: int) -> Iterator[str]:
         """Names of the functions that a node is in, itself among them, innermost first."""
@@ -123,18 +130,18 @@ class Nodes:
             yield from rest
             yield last, after
 
-    def named(self, texts: Container[str], role: Role) -> list[int]:
-        """The leaves that have one of some texts and a role, in source order."""
+    def named(self, is_wanted: Callable[[str], bool], role: Role) -> list[int]:
+        """The leaves of a role whose text is wanted, in source order."""
         parsed = self.parsed
-        wanted = [i for i, text in enumerate(parsed.texts) if text in texts]
+        wanted = [i for i, text in enumerate(parsed.texts) if is_wanted(text)]
         found = np.isin(parsed.text_ids, wanted) & (parsed.roles == role)
         leaves: list[int] = np.flatnonzero(found).tolist()
         return leaves
 
-    def method_calls(self, texts: Container[str]) -> Iterator[tuple[int, int]]:
+    def method_calls(self, names: Container[str]) -> Iterator[tuple[int, int]]:
         """Calls of methods of some names: the leaf of the name, and the node."""
         parsed = self.parsed
-        for leaf in self.named(texts, Role.METHOD):
+        for leaf in self.named(names.__contains__, Role.METHOD):
             call = parsed.node_parents[int(parsed.parent_nodes[leaf])]
             if self.kind(call) == "call" and self.arguments(call).start == leaf + 1:
                 yield leaf, call
@@ -146,17 +153,21 @@ class Nodes:
             return range(0)
         return self.leaves(node)
 
+    def elements(self, node: int) -> list[range]:
+        """The leaves of each element of a display, or argument of an argument list."""
+        own = [leaf for leaf in self.own(node) if self.parsed.text(leaf) in _BETWEEN]
+        return [range(a + 1, b) for a, b in pairwise(own) if b - a > 1]
+
     def positional(self, call: int) -> list[range]:
-        """The leaves of each argument of a call; none if one of them is given by a keyword."""
+        """The leaves of each argument of a call; none if one has a keyword, or is unpacked."""
         arguments, parsed = self.arguments(call), self.parsed
         if not arguments:
             return []
-        node = int(parsed.parent_nodes[arguments[0]])
-        between = [leaf for leaf in self.own(node) if parsed.text(leaf) in (",", "(", ")")]
-        found = [range(a + 1, b) for a, b in pairwise(between) if b - a > 1]
-        if any(parsed.roles[leaves[0]] == Role.KEYWORD_ARGUMENT for leaves in found):
+        found = self.elements(int(parsed.parent_nodes[arguments[0]]))
+        firsts = [leaves[0] for leaves in found]
+        if any(parsed.roles[n] == Role.KEYWORD_ARGUMENT for n in firsts):
             return []
-        return found
+        return [] if any(parsed.text(n) in ("*", "**") for n in firsts) else found
 
     def is_text(self, leaves: range) -> bool:
         """Whether an expression is a text, of one part or of several, with nothing put into it."""

@@ -39,9 +39,7 @@ Calls = Sequence[tuple[int, int]]
 def exception_calls(nodes: Nodes) -> list[tuple[int, int]]:
     """Calls of a bare name that may be an exception, in source order: what the rules start from."""
     parsed = nodes.parsed
-    wanted = [i for i, text in enumerate(parsed.texts) if _may_be_exception(text)]
-    named = np.isin(parsed.text_ids, wanted) & (parsed.roles == Role.CALL)
-    leaves = np.flatnonzero(named).tolist()
+    leaves = nodes.named(_may_be_exception, Role.CALL)
     calls = [(leaf, int(parsed.parent_nodes[leaf])) for leaf in leaves]
     return [(n, node) for n, node in calls if nodes.kind(node) == "call"]
 
@@ -63,9 +61,7 @@ def _beside(nodes: Nodes, leaf: int, call: int) -> Form | None:
     if nodes.kind(parsed.node_parents[call]) != "raise_statement":
         return None
     first, *values = nodes.positional(call) or [range(0)]
-    if not values or any(parsed.text(value[0]) in ("*", "**") for value in values):
-        return None
-    if _room(nodes, first) != len(values):
+    if not values or _room(nodes, first) != len(values):
         return None
     says = f"`{parsed.text(leaf)}` does not put values into its text, as `%` would"
     return Form(first.stop, says, ("%",) if _fits(nodes, values) else ())
@@ -100,7 +96,7 @@ def returned_exceptions(reading: Reading, nodes: Nodes, calls: Calls) -> Iterato
     """``return ValueError("no rows")``, in a function that is there for something else."""
     parsed = nodes.parsed
     found = [(leaf, call) for leaf, call in calls if _is_builtin(reading, leaf)]
-    bare = nodes.named(("NotImplementedError",), Role.READ)
+    bare = nodes.named("NotImplementedError".__eq__, Role.READ)
     found += [(leaf, int(parsed.parent_nodes[leaf])) for leaf in bare]
     for leaf, node in found:
         stop = nodes.leaves(node).stop if nodes.kind(node) == "call" else leaf + 1
@@ -119,7 +115,7 @@ def returned_exceptions(reading: Reading, nodes: Nodes, calls: Calls) -> Iterato
 def _is_raised(nodes: Nodes, name: str) -> bool:
     """Whether something raises what a function of that name returns: ``raise self.missing()``."""
     parsed = nodes.parsed
-    calls = (*nodes.named((name,), Role.CALL), *nodes.named((name,), Role.METHOD))
+    calls = (*nodes.named(name.__eq__, Role.CALL), *nodes.named(name.__eq__, Role.METHOD))
     return any("raise" in (parsed.text(n - 1), parsed.text(n - 3)) for n in calls if n >= 3)
 
 
@@ -148,20 +144,16 @@ def _is_exception(reading: Reading, nodes: Nodes, leaf: int) -> bool:
 
 def _is_plain(reading: Reading, nodes: Nodes, leaf: int) -> bool:
     """Whether an exception is built in, or a class of the file that adds nothing to its text."""
-    parsed, text = nodes.parsed, nodes.parsed.text(leaf)
+    parsed = nodes.parsed
     seen: set[str] = set()
-    while text not in seen:
-        seen.add(text)
-        bound = np.flatnonzero(parsed.text_ids == parsed.texts.index(text)).tolist()
-        classes = [
-            n for n in bound if nodes.kind(int(parsed.parent_nodes[n])) == "class_definition"
-        ]
-        binders = reading.binders(bound[0])
-        if not len(binders):
-            return text in _KNOWN
-        if binders.tolist() != classes or len(classes) != 1:
+    while parsed.text(leaf) not in seen:
+        seen.add(parsed.text(leaf))
+        bound = reading.binders(leaf)
+        if not len(bound):
+            return parsed.text(leaf) in _KNOWN
+        node = int(parsed.parent_nodes[bound[0]])
+        if len(bound) != 1 or nodes.kind(node) != "class_definition":
             return False
-        node = int(parsed.parent_nodes[classes[0]])
         own, whole = nodes.own(node), nodes.leaves(node)
         roles = parsed.roles[whole.start : whole.stop]
         defined = whole.start + np.flatnonzero(roles == Role.DEFINITION)
@@ -169,7 +161,7 @@ def _is_plain(reading: Reading, nodes: Nodes, leaf: int) -> bool:
             return False
         if own[-1] - own[1] != 4:  # `class`, its name, `(`, one base, `)`, `:`
             return False
-        text = parsed.text(own[1] + 2)
+        leaf = own[1] + 2
     return False
 
 

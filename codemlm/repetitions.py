@@ -60,7 +60,7 @@ def repeated_conditions(nodes: Nodes) -> Iterator[Form]:
                 yield Form(leaf, "an earlier branch has the same condition", None)
             seen.append(condition)
     for node in nodes.of_kind("conditional_expression"):
-        own = [leaf for leaf in nodes.own(node) if parsed.roles[leaf] == Role.KEYWORD]
+        own = nodes.keywords(node)
         whole = nodes.leaves(node)
         if len(own) == 2 and _is_same(
             nodes, range(whole.start, own[0]), range(own[1] + 1, whole.stop)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from codemlm.forms import Form
 from codemlm.nodes import Nodes
 from codemlm.placeholders import field_roots, printf_values
@@ -23,9 +21,7 @@ _LOGGERS = frozenset({"log", "logger", "logging"})
 def missing_prefixes(reading: Reading, nodes: Nodes) -> Iterator[Form]:
     """``raise ValueError("no {name}")``, and the same in a log, where ``name`` is at hand."""
     parsed = nodes.parsed
-    wanted = [i for i, text in enumerate(parsed.texts) if text[:1] in ("'", '"') and "{" in text]
-    found = np.isin(parsed.text_ids, wanted) & (parsed.roles == Role.STRING)
-    for leaf in np.flatnonzero(found).tolist():
+    for leaf in nodes.named(_has_fields, Role.STRING):
         text = parsed.text(leaf)
         roots = field_roots(text)
         if not roots or "\n" in text or printf_values([text]):
@@ -39,6 +35,11 @@ def missing_prefixes(reading: Reading, nodes: Nodes) -> Iterator[Form]:
         if all(reading.function_binding(leaf, root) >= 0 for root in roots):
             says = f"`{{{roots[0]}}}` stays as it is: the text has no `f` before it"
             yield Form(leaf, says, (f"f{text}",))
+
+
+def _has_fields(text: str) -> bool:
+    """Whether a text without a prefix may have fields."""
+    return text[:1] in ("'", '"') and "{" in text
 
 
 def _is_raised(nodes: Nodes, call: int) -> bool:
@@ -67,7 +68,7 @@ def log_arguments(nodes: Nodes) -> Iterator[Form]:
             continue
         texts = [parsed.text(n) for n in first if parsed.roles[n] == Role.STRING]
         room = printf_values(texts)
-        if any(parsed.text(value[0]) in ("*", "**") for value in values) or "{" in "".join(texts):
+        if "{" in "".join(texts):
             continue
         if room is not None and room != len(values):
             given = "one value" if len(values) == 1 else f"{len(values)} values"
